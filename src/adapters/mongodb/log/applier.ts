@@ -1,0 +1,297 @@
+import { GodwitError, throwIfAborted } from '../../../kernel/errors.ts';
+import { failpoint } from '../../../kernel/failpoint.ts';
+import type { Applied, LogApplier, LogBlock } from '../../../kernel/ports.ts';
+import { type Position, laterOf } from '../../../kernel/position.ts';
+import type { Cluster } from '../cluster.ts';
+import type { Selection } from '../namespaces.ts';
+import { positionOfTimestamp } from '../position.ts';
+import type { WireConnection } from '../wire/connection.ts';
+import { Batch, type Slice } from './batch.ts';
+import { type LogEntry, OP, forEachOperation, namespaceText, opName, readEntry } from './entry.ts';
+import { ApplyLane } from './lane.ts';
+import {
+  type StructureContext,
+  carryOut,
+  commandName,
+  concernsUs,
+  databaseOf,
+  meaningOf,
+  splitNamespace,
+  unknownCommand,
+} from './structure-change.ts';
+import { type OpenTransaction, Transactions, isPart, operationsAt } from './transactions.ts';
+import { type TrackedCollection, TrackedCollections } from './tracked.ts';
+
+/** The applier's durable memory, in the same commit as its checkpoint. */
+export interface ApplierMemory {
+  readonly collections: readonly TrackedCollection[];
+  readonly transactions: readonly OpenTransaction[];
+}
+
+export interface ApplierOptions {
+  readonly target: Cluster;
+  readonly selection: Selection;
+  readonly lanes: number;
+  readonly memory: ApplierMemory;
+  /** Entries up to here are passed over: an earlier process has applied them. */
+  readonly after: Position;
+  /** The structure known holds everything up to here. */
+  readonly structureAsOf: Position;
+  /** Entries up to here may have been applied by a process that did not live to say so. */
+  readonly fuzzyUntil: Position;
+  readonly adopt: (uuid: string, db: string, name: string) => Promise<TrackedCollection>;
+  /** Makes the target's views those of the source. */
+  readonly reconcileViews: (db: string, target: WireConnection) => Promise<void>;
+  readonly onTouched?: (collection: TrackedCollection, key: string, id: Slice, idType: number) => void;
+  /** Told of every data or structure change of the chosen namespaces, with its position. */
+  readonly onChange?: (namespace: string, position: Position) => void;
+}
+
+/**
+ * Applies the oplog to the target. A stretch of data changes becomes a batch,
+ * spread over lanes; a change of structure waits for the batch before it, and
+ * is a step of its own.
+ */
+export class OplogApplier implements LogApplier {
+  readonly #options: ApplierOptions;
+  readonly #tracked: TrackedCollections;
+  readonly #transactions: Transactions;
+  readonly #lanes: ApplyLane[];
+  #reached: Position;
+  #memoryChanged = false;
+  #batch: Batch;
+  #entries = 0;
+  #wallMs = 0;
+
+  private constructor(options: ApplierOptions, lanes: ApplyLane[]) {
+    this.#options = options;
+    this.#lanes = lanes;
+    this.#tracked = TrackedCollections.of(options.memory.collections);
+    this.#transactions = new Transactions(options.memory.transactions);
+    this.#reached = options.after;
+    this.#batch = this.#newBatch();
+  }
+
+  static async open(options: ApplierOptions, signal: AbortSignal): Promise<OplogApplier> {
+    const lanes: ApplyLane[] = [];
+    try {
+      for (let i = 0; i < options.lanes; i += 1) lanes.push(new ApplyLane(await options.target.connectPrimary(signal)));
+    } catch (error) {
+      for (const lane of lanes) lane.connection.close();
+      throw error;
+    }
+    return new OplogApplier(options, lanes);
+  }
+
+  close(): void {
+    for (const lane of this.#lanes) lane.connection.close();
+  }
+
+  async *apply(block: LogBlock, signal: AbortSignal): AsyncIterable<Applied> {
+    const { bytes } = block;
+    const stop = () => this.close();
+    signal.addEventListener('abort', stop, { once: true });
+    try {
+      for (let at = 0; at < bytes.length; ) {
+        const entry = readEntry(bytes, at, true);
+        at = entry.end;
+        const position = entry.ts as Position;
+        if (position <= this.#reached) continue;
+        if (entry.op === OP.command || isViewChange(entry)) {
+          yield* this.#command(entry, position, signal);
+        } else this.#data(entry, position);
+        this.#entries += 1;
+        if (entry.wallMs > this.#wallMs) this.#wallMs = entry.wallMs;
+        this.#reached = position;
+      }
+      yield await this.#step(signal);
+    } catch (error) {
+      this.close();
+      throwIfAborted(signal);
+      throw error;
+    } finally {
+      signal.removeEventListener('abort', stop);
+    }
+  }
+
+  /** A change of a document, alone or inside a transaction. */
+  #data(entry: LogEntry, position: Position): void {
+    if (entry.op === OP.noop) return;
+    if (entry.op !== OP.insert && entry.op !== OP.update && entry.op !== OP.delete) {
+      if (!this.#chosen(entry)) return;
+      throw unknownCommand(entry, `operation "${opName(entry)}"`);
+    }
+    if (entry.uuidStart < 0) return this.#withoutIdentity(entry, position);
+    const collection = this.#tracked.at(entry.buf, entry.uuidStart);
+    if (!collection) return this.#untracked(entry, position);
+    if (collection.ghost || position <= collection.skipUntil) return;
+    const fuzzy = position <= laterOf(collection.fuzzyUntil, this.#options.fuzzyUntil);
+    this.#batch.add(collection, entry, fuzzy);
+    this.#options.onChange?.(`${collection.source.db}.${collection.source.name}`, position);
+  }
+
+  #withoutIdentity(entry: LogEntry, position: Position): void {
+    if (namespaceText(entry) === 'admin.system.version' && position > this.#options.structureAsOf) {
+      throw new GodwitError('GW5003', 'The source changed its feature compatibility version during the run', {
+        details: { position },
+      });
+    }
+    if (this.#chosen(entry)) throw unknownCommand(entry, 'a change without the identity of its collection');
+  }
+
+  #untracked(entry: LogEntry, position: Position): void {
+    if (namespaceText(entry) === 'admin.system.version') return this.#withoutIdentity(entry, position);
+    // Gone before the structure was listed: its drop lies before that, too.
+    if (!this.#chosen(entry) || position <= this.#options.structureAsOf) return;
+    throw unknownCommand(entry, 'a change of a collection whose creation was not seen');
+  }
+
+  #chosen(entry: LogEntry): boolean {
+    const { db, collection } = splitNamespace(namespaceText(entry));
+    return this.#options.selection.includes(db, collection);
+  }
+
+  async *#command(entry: LogEntry, position: Position, signal: AbortSignal): AsyncIterable<Applied> {
+    if (isViewChange(entry)) {
+      if (position <= this.#options.structureAsOf || !this.#options.selection.touchesDatabase(databaseOf(entry))) return;
+      const { target } = this.#structureContext();
+      yield* this.#structure(position, signal, () => this.#options.reconcileViews(databaseOf(entry), target));
+      return;
+    }
+    const name = commandName(entry);
+    switch (meaningOf(name)) {
+      case 'ignore':
+        return;
+      case 'transaction':
+        if (isPart(entry)) {
+          this.#transactions.add(entry);
+          this.#memoryChanged = true;
+        } else yield* this.#operations(entry, [...this.#take(entry), entry.buf.subarray(entry.start, entry.end)], position, signal);
+        return;
+      case 'commit':
+        yield* this.#operations(entry, this.#take(entry), position, signal);
+        return;
+      case 'abort':
+        this.#take(entry);
+        return;
+      case 'structure':
+        if (position <= this.#options.structureAsOf || !concernsUs(entry, name, this.#structureContext())) return;
+        yield* this.#structure(position, signal, () => carryOut(entry, name, this.#structureContext(), position));
+        this.#options.onChange?.(namespaceText(entry), position);
+        return;
+      case 'unknown':
+        if (this.#concernsDatabase(entry)) throw unknownCommand(entry, name);
+    }
+  }
+
+  #concernsDatabase(entry: LogEntry): boolean {
+    const db = databaseOf(entry);
+    return db === 'admin' || this.#options.selection.touchesDatabase(db);
+  }
+
+  #take(entry: LogEntry): Buffer[] {
+    if (this.#transactions.isEmpty) return [];
+    this.#memoryChanged = true;
+    return this.#transactions.take(entry);
+  }
+
+  /** All operations of a transaction, in order, as of its commit. */
+  async *#operations(commit: LogEntry, parts: readonly Buffer[], position: Position, signal: AbortSignal): AsyncIterable<Applied> {
+    for (const part of parts) {
+      const holder = readEntry(part, 0, false);
+      const array = operationsAt(holder);
+      if (array < 0) continue;
+      const operations: LogEntry[] = [];
+      forEachOperation(part, array, (operation) => operations.push(operation));
+      for (const operation of operations) {
+        if (operation.op !== OP.command) {
+          this.#data(operation, position);
+          continue;
+        }
+        const name = commandName(operation);
+        if (position <= this.#options.structureAsOf || !concernsUs(operation, name, this.#structureContext())) continue;
+        if (meaningOf(name) !== 'structure') throw unknownCommand(commit, name);
+        // Inside a transaction no checkpoint may be taken: what was gathered is written, and the change follows.
+        await this.#write();
+        await carryOut(operation, name, this.#structureContext(), position);
+        this.#memoryChanged = true;
+        throwIfAborted(signal);
+      }
+    }
+  }
+
+  /**
+   * A change of structure between two checkpoints: nothing before it is ever
+   * repeated after it, and it is not repeated after anything that follows it.
+   */
+  async *#structure(position: Position, signal: AbortSignal, change: () => Promise<void>): AsyncIterable<Applied> {
+    if (!this.#batch.isEmpty || this.#memoryChanged) yield await this.#step(signal);
+    failpoint('apply.before-structure');
+    await change();
+    failpoint('apply.after-structure');
+    this.#memoryChanged = true;
+    this.#reached = position;
+    yield await this.#step(signal);
+  }
+
+  #structureContext(): StructureContext {
+    const { selection, adopt } = this.#options;
+    return { target: (this.#lanes[0] as ApplyLane).connection, tracked: this.#tracked, selection, adopt };
+  }
+
+  async #step(signal: AbortSignal): Promise<Applied> {
+    failpoint('apply.before-write');
+    const writes = await this.#write();
+    const targetPosition = await this.#majority();
+    failpoint('apply.after-write');
+    throwIfAborted(signal);
+    const applied: Applied = {
+      position: this.#reached,
+      restartFrom: this.#reached,
+      targetPosition,
+      entries: this.#entries,
+      writes,
+      committedAtMs: this.#wallMs,
+      ...(this.#memoryChanged ? { memory: this.#memory() } : {}),
+    };
+    this.#memoryChanged = false;
+    this.#entries = 0;
+    return applied;
+  }
+
+  async #write(): Promise<number> {
+    const batch = this.#batch;
+    if (batch.isEmpty) return 0;
+    this.#batch = this.#newBatch();
+    const before = this.#lanes.reduce((sum, lane) => sum + lane.writes, 0);
+    await Promise.all(this.#lanes.map((lane, i) => lane.run((batch.lanes[i] as Map<TrackedCollection, never>).values())));
+    return this.#lanes.reduce((sum, lane) => sum + lane.writes, 0) - before;
+  }
+
+  /** Waits until a majority has all writes; gives the target's time from which they are visible. */
+  async #majority(): Promise<Position> {
+    const { connection } = this.#lanes[0] as ApplyLane;
+    const reply = await connection.run({
+      appendOplogNote: 1,
+      data: { godwit: 'applied' },
+      writeConcern: { w: 'majority', wtimeout: 60_000 },
+      $db: 'admin',
+    });
+    return positionOfTimestamp(reply['operationTime']);
+  }
+
+  #memory(): ApplierMemory {
+    return { collections: this.#tracked.all().map((c) => ({ ...c })), transactions: this.#transactions.toJSON() };
+  }
+
+  #newBatch(): Batch {
+    return new Batch(this.#lanes.length, this.#options.onTouched);
+  }
+}
+
+/** Views live as documents of `system.views`; any change of one means: look at the views again. */
+function isViewChange(entry: LogEntry): boolean {
+  if (entry.nsEnd - entry.nsStart < 13 || entry.op === OP.command || entry.op === OP.noop) return false;
+  return entry.buf.toString('latin1', entry.nsEnd - 13, entry.nsEnd) === '.system.views';
+}
+

@@ -1,0 +1,62 @@
+/** `godwit migrate …`: one function a command, each answering its exit code. */
+import { exitCodeOf } from '../kernel/codes.ts';
+import type { CommandArgs, CommandName, CommandResult } from '../routes/migrate/api.ts';
+import { type OptionSources, parseForCommand, parseOptions } from '../routes/migrate/options.ts';
+import { paintOf, printJson, printLines, type Session } from './session.ts';
+import { checkText } from './view/check-text.ts';
+import { resultText } from './view/result-text.ts';
+import { openRunView } from './view/run-view.ts';
+
+export async function checkCommand(session: Session, sources: OptionSources, json: boolean): Promise<number> {
+  const options = parseOptions(sources);
+  const route = await session.loadMigrate();
+  const report = await route.check(options, session.signal);
+  if (json) printJson(session, report);
+  else printLines(session, checkText(report, paintOf(session)));
+  return report.ok ? 0 : exitCodeOf('GW2001');
+}
+
+export async function runCommand(session: Session, sources: OptionSources, json: boolean): Promise<number> {
+  const options = parseOptions(sources);
+  const route = await session.loadMigrate();
+  const view = openRunView(session.io, json);
+  let result: CommandResult;
+  try {
+    result = await route.run(options, { signal: session.signal, onEvent: (event) => view.show(event) });
+  } finally {
+    view.close();
+  }
+  if (json) printJson(session, { type: 'result', result });
+  else printLines(session, ['', ...resultText(result, paintOf(session))]);
+  return exitCodeFor(result);
+}
+
+export async function otherCommand(
+  session: Session,
+  name: CommandName,
+  sources: OptionSources,
+  args: CommandArgs,
+  json: boolean,
+): Promise<number> {
+  const options = parseForCommand(sources);
+  const route = await session.loadMigrate();
+  // The one answer of these commands is a single object, so in JSON what happens meanwhile is not shown.
+  const view = json ? undefined : openRunView(session.io, false);
+  let result: CommandResult;
+  try {
+    result = await route.command(name, options, args, {
+      signal: session.signal,
+      onEvent: (event) => view?.show(event),
+    });
+  } finally {
+    view?.close();
+  }
+  if (json) printJson(session, result);
+  else printLines(session, resultText(result, paintOf(session)));
+  return exitCodeFor(result);
+}
+
+/** What still differs is the answer, not an error, but programs must see it. */
+function exitCodeFor(result: CommandResult): number {
+  return (result.drift ?? []).length > 0 ? exitCodeOf('GW6001') : 0;
+}

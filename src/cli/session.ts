@@ -1,0 +1,24 @@
+import type { Io } from './io.ts';
+import type { MigrateRoute } from './migrate-route.ts';
+import { makePaint, type Paint, wantsColour } from './paint.ts';
+
+/** What every command is given. */
+export interface Session {
+  readonly io: Io;
+  /** Set by the first SIGINT or SIGTERM. */
+  readonly signal: AbortSignal;
+  readonly version: string;
+  readonly loadMigrate: () => Promise<MigrateRoute>;
+}
+
+export function paintOf({ io }: Session): Paint {
+  return makePaint(wantsColour(io.env, io.isTerminal));
+}
+
+export function printLines({ io }: Session, lines: readonly string[]): void {
+  io.out(`${lines.join('\n')}\n`);
+}
+
+export function printJson({ io }: Session, value: unknown): void {
+  io.out(`${JSON.stringify(value)}\n`);
+}

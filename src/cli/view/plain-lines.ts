@@ -1,0 +1,30 @@
+/** Statuses and events as single lines, for logs and pipes. Pure. */
+import type { MigrateStatus, RunEvent } from '../../routes/migrate/api.ts';
+import { count, dataSize, percent, printable, timeOfDay, timeSpan } from '../../routes/migrate/report/format.ts';
+
+export function statusLine(status: MigrateStatus): string {
+  const { copy, log, verify } = status;
+  const parts = [`${timeOfDay(status.at)} ${printable(status.run)} ${status.phase}`];
+  if (status.phase === 'copying') {
+    parts.push(`${percent(copy.bytes, copy.bytesTotal)} (${dataSize(copy.bytes)} of ${dataSize(copy.bytesTotal)})`);
+    parts.push(`${copy.mbPerSecond.toFixed(1)} MB/s`, `${count(copy.docsPerSecond)} docs/s`);
+    if (copy.secondsLeft !== null) parts.push(`${timeSpan(copy.secondsLeft)} left`);
+  }
+  if (log.lagSeconds !== null) parts.push(`lag ${timeSpan(log.lagSeconds)}`);
+  if (status.phase !== 'created') parts.push(`spool ${dataSize(log.spoolBytes)}`);
+  if (verify.state === 'running') parts.push(`verify ${percent(verify.docs, verify.docsTotal)}`);
+  if (verify.state === 'equal') parts.push('proved equal');
+  if (verify.state === 'different') parts.push(`${count(verify.drift)} differences`);
+  if (status.cutover.stallMs !== null) parts.push(`stall ${timeSpan(status.cutover.stallMs / 1000)}`);
+  if (status.paused !== null) parts.push(`paused: ${printable(status.paused)}`);
+  if (status.throttled !== null) parts.push(`throttled: ${printable(status.throttled)}`);
+  if (status.fault !== null) parts.push(`waiting out ${status.fault.code}: ${printable(status.fault.message)}`);
+  return parts.join(', ');
+}
+
+export function eventLine(event: Extract<RunEvent, { type: 'event' }>): string {
+  const facts = Object.entries(event.data)
+    .filter(([, value]) => value !== null && value !== undefined)
+    .map(([name, value]) => `${name}=${typeof value === 'object' ? JSON.stringify(value) : String(value)}`);
+  return printable([timeOfDay(event.at), event.kind, ...facts].join(' '));
+}

@@ -1,0 +1,64 @@
+import { failpoint } from './failpoint.ts';
+import type { Applied, ChangeLog, CheckpointStore, LogApplier } from './ports.ts';
+import type { Position } from './position.ts';
+import { type RetryPolicy, withRetry } from './retry.ts';
+
+/** Where applying stands, as it is kept in the run's state. */
+export interface ApplyCheckpoint {
+  /** All entries up to here are durable on the target. */
+  readonly position: Position;
+  /** A fresh process reads the log from here. */
+  readonly restartFrom: Position;
+  readonly entries: number;
+  /** The applier's own memory, as of `restartFrom`. */
+  readonly memory: unknown;
+}
+
+export interface ApplyOptions {
+  readonly log: ChangeLog;
+  /** Makes an applier that goes on from a checkpoint; made anew after every fault. */
+  readonly openApplier: (from: ApplyCheckpoint) => Promise<LogApplier>;
+  readonly store: CheckpointStore;
+  /** Key of the checkpoint in the store. It must have been written before. */
+  readonly checkpointKey: string;
+  readonly maxBlockBytes: number;
+  readonly retry: RetryPolicy;
+  readonly onApplied: (applied: Applied, checkpoint: ApplyCheckpoint) => void;
+}
+
+const TRIM_EVERY_MS = 5_000;
+
+/**
+ * Applies our log to the target until the signal is set. A checkpoint is
+ * committed for every step, with the applier's memory in the same commit, and
+ * only then is the log let go of up to there.
+ */
+export async function applyLog(options: ApplyOptions): Promise<void> {
+  const { log, store, retry } = options;
+  const { signal, clock } = retry;
+  let trimmedMs = clock.now();
+  await withRetry(retry, async (progressed) => {
+    let checkpoint = store.get<ApplyCheckpoint>(options.checkpointKey) as ApplyCheckpoint;
+    const applier = await options.openApplier(checkpoint);
+    for await (const block of log.read(checkpoint.restartFrom, options.maxBlockBytes, signal)) {
+      for await (const applied of applier.apply(block, signal)) {
+        checkpoint = {
+          position: applied.position,
+          restartFrom: applied.restartFrom,
+          entries: checkpoint.entries + applied.entries,
+          memory: applied.memory === undefined ? checkpoint.memory : applied.memory,
+        };
+        failpoint('checkpoint.before-commit');
+        store.set(options.checkpointKey, checkpoint);
+        failpoint('checkpoint.after-commit');
+        options.onApplied(applied, checkpoint);
+        progressed();
+      }
+      if (clock.now() - trimmedMs > TRIM_EVERY_MS) {
+        failpoint('spool.before-trim');
+        await log.trim(checkpoint.restartFrom);
+        trimmedMs = clock.now();
+      }
+    }
+  });
+}

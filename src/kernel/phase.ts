@@ -1,0 +1,47 @@
+/**
+ * The phases of a run and the only moves between them. Phases are durable:
+ * each is a value that a fresh process can go on from. Pausing and throttling
+ * are flags with a reason, not phases.
+ */
+export const NEXT = {
+  /** Planned and checked; nothing has been touched. */
+  created: ['copying', 'cancelled'],
+  /** The snapshot is being read while the log is spooled. */
+  copying: ['following', 'cancelled'],
+  /** The copy is complete; the log is applied as it comes. */
+  following: ['verified', 'fencing', 'cancelled'],
+  /** A proof of equality holds; the log is still applied. */
+  verified: ['following', 'fencing', 'cancelled'],
+  /** The old side is being made to refuse writes. */
+  fencing: ['draining', 'unfencing'],
+  /** The last changes are applied and proved. */
+  draining: ['switching', 'unfencing'],
+  /** The entry address is being moved. */
+  switching: ['switched', 'unfencing'],
+  /** A cutover is being undone before its switch: the source serves again. */
+  unfencing: ['following'],
+  /** Applications use the target; changes flow back to the source. */
+  switched: ['confirmed', 'rolling-back'],
+  /** The target's changes are drained to the source and the entry goes back. */
+  'rolling-back': ['rolled-back'],
+  /** Applications use the source again; the target is out of date until followed. */
+  'rolled-back': ['following', 'cancelled'],
+  /** The way back is closed; the source's data may be deleted. */
+  confirmed: ['cleaning'],
+  /** The source's data is being deleted, by a written plan. */
+  cleaning: ['done'],
+  done: [],
+  cancelled: [],
+} as const satisfies Record<string, readonly string[]>;
+
+export type Phase = keyof typeof NEXT;
+
+/** Whether a run may go from one phase straight to the other. */
+export function mayMove(from: Phase, to: Phase): boolean {
+  return (NEXT[from] as readonly string[]).includes(to);
+}
+
+/** Whether nothing is left to do in this phase. */
+export function isFinal(phase: Phase): boolean {
+  return NEXT[phase].length === 0;
+}

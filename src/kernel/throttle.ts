@@ -1,0 +1,68 @@
+import type { Clock } from './clock.ts';
+
+/**
+ * A byte rate that can be changed while it is in use, and says why it is what
+ * it is. `take` spends from an allowance that refills with time; the allowance
+ * may go below zero, so that a large message waits once, in full, instead of
+ * being cut up.
+ */
+export class Throttle {
+  readonly #clock: Clock;
+  #bytesPerSecond = Number.POSITIVE_INFINITY;
+  #reason: string | undefined;
+  #allowance = 0;
+  #filledAt: number;
+  #waiting = Promise.resolve();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+    this.#filledAt = clock.now();
+  }
+
+  /** Present rate; infinite when nothing limits it. */
+  get bytesPerSecond(): number {
+    return this.#bytesPerSecond;
+  }
+
+  /** Why the rate is limited, in words; undefined when it is not. */
+  get reason(): string | undefined {
+    return this.#reason;
+  }
+
+  /** Changes the rate. A finite rate needs a reason. */
+  limit(bytesPerSecond: number, reason: string | undefined): void {
+    this.#refill();
+    if (!Number.isFinite(this.#bytesPerSecond)) this.#allowance = 0;
+    this.#bytesPerSecond = bytesPerSecond;
+    this.#reason = Number.isFinite(bytesPerSecond) ? reason : undefined;
+  }
+
+  /** Waits until `bytes` may be moved. Callers are served in turn. */
+  take(bytes: number, signal: AbortSignal): Promise<void> {
+    if (!Number.isFinite(this.#bytesPerSecond)) return Promise.resolve();
+    const turn = this.#waiting.then(() => this.#spend(bytes, signal));
+    this.#waiting = turn;
+    return turn;
+  }
+
+  async #spend(bytes: number, signal: AbortSignal): Promise<void> {
+    for (;;) {
+      this.#refill();
+      if (signal.aborted || !Number.isFinite(this.#bytesPerSecond) || this.#allowance >= 0) break;
+      // Short waits, so that a raised rate is felt at once.
+      const waitMs = Math.min(100, Math.ceil((-this.#allowance / this.#bytesPerSecond) * 1000));
+      await this.#clock.sleep(Math.max(1, waitMs), signal);
+    }
+    this.#allowance -= bytes;
+  }
+
+  #refill(): void {
+    const now = this.#clock.now();
+    if (Number.isFinite(this.#bytesPerSecond)) {
+      const earned = ((now - this.#filledAt) / 1000) * this.#bytesPerSecond;
+      // At most a quarter of a second may be saved up: neighbours feel bursts.
+      this.#allowance = Math.min(this.#allowance + earned, this.#bytesPerSecond / 4);
+    }
+    this.#filledAt = now;
+  }
+}

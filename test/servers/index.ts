@@ -1,0 +1,6 @@
+/** Real MongoDB servers for tests, demo and benchmarks. */
+export { findMongod } from './find-mongod.ts';
+export { Member } from './member.ts';
+export { ReplicaSet, type ReplicaSetOptions, type ReplicaSetTls, startReplicaSet } from './replica-set.ts';
+export { startTcpProxy, TcpProxy, type TcpProxyOptions } from './tcp-proxy.ts';
+export { StopWaiting, waitFor, type WaitForOptions } from './wait-for.ts';

@@ -1,0 +1,32 @@
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { defineConfig } from 'vitest/config';
+
+const globalSetup = './test/servers/global-setup.ts';
+const hasSetup = existsSync(fileURLToPath(new URL(globalSetup, import.meta.url)));
+
+/** `unit` needs nothing but Node; `mongo` starts real servers, so few files run at once. */
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        test: {
+          name: 'unit',
+          include: ['src/**/*.test.ts', 'test/**/*.test.ts', 'scripts/**/*.test.ts'],
+          exclude: ['**/*.mongo.test.ts', 'test/integration/**', 'test/e2e/**'],
+        },
+      },
+      {
+        test: {
+          name: 'mongo',
+          include: ['**/*.mongo.test.ts', 'test/integration/**/*.test.ts', 'test/e2e/**/*.test.ts'],
+          exclude: ['**/node_modules/**', '**/dist/**'],
+          testTimeout: 120_000,
+          hookTimeout: 300_000,
+          maxWorkers: 2,
+          ...(hasSetup ? { globalSetup: [globalSetup] } : {}),
+        },
+      },
+    ],
+  },
+});
