@@ -14,6 +14,8 @@ export default defineConfig({
           name: 'unit',
           include: ['src/**/*.test.ts', 'test/**/*.test.ts', 'scripts/**/*.test.ts'],
           exclude: ['**/*.mongo.test.ts', 'test/integration/**', 'test/e2e/**'],
+          // Far more than any needs: these tests share the machine with others and must not fail for being slow.
+          testTimeout: 30_000,
         },
       },
       {

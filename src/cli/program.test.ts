@@ -15,12 +15,15 @@ const RESULT = {
 } as const;
 
 async function godwit(words: readonly string[], route: Partial<MigrateRoute> = {}) {
-  let out = '';
-  let err = '';
+  const said = { out: '', err: '' };
   const code = await runProgram(words, {
     io: {
-      out: (text) => void (out += text),
-      err: (text) => void (err += text),
+      out: (text) => {
+        said.out += text;
+      },
+      err: (text) => {
+        said.err += text;
+      },
       env: {},
       isTerminal: false,
       isErrTerminal: false,
@@ -30,7 +33,7 @@ async function godwit(words: readonly string[], route: Partial<MigrateRoute> = {
     version: '1.2.3',
     loadMigrate: async () => route as MigrateRoute,
   });
-  return { code, out, err };
+  return { code, ...said };
 }
 
 describe('godwit', () => {

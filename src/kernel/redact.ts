@@ -9,9 +9,13 @@
 
 const HIDDEN = '***';
 
-/** Option names whose value is a secret, in a query (`?a=b&c=d`) or a keyword list (`a=b c=d`). */
+/**
+ * Option names whose value is a secret, in a query (`?a=b&c=d`) or a keyword
+ * list (`a=b c=d`). Repetitions are bounded: the text may be long, and the time
+ * must stay linear in it.
+ */
 const SECRET_OPTION =
-  /([\w.-]*(?:passw(?:or)?d|pwd|passphrase|secret|token|api_?key|access_?key)[\w.-]*\s*=\s*)('(?:[^'\\]|\\.)*'|[^&\s]+)/gi;
+  /((?:passw(?:or)?d|pwd|passphrase|secret|token|api_?key|access_?key)[\w.-]{0,40}\s{0,4}=\s{0,4})('(?:[^'\\]|\\.)*'|[^&\s]+)/gi;
 
 /** `authMechanismProperties` lists pairs; it is hidden whole when one of them is a secret. */
 const MECHANISM_PROPERTIES = /(\bauthMechanismProperties=)([^&\s]*)/gi;
@@ -22,7 +26,7 @@ const SECRET_PROPERTY = /token|secret|passw|key/i;
  * after a blank or a quote, because `bob://x` may be a user and a password.
  */
 const SCHEME =
-  /(?:mongodb(?:\+srv)?|postgres(?:ql)?|mysql|mariadb|rediss?|amqps?|nats|tls|https?):\/\/|(?<=^|[\s"'`<>([{])[a-z][a-z0-9+.-]*:\/\//gi;
+  /(?:mongodb(?:\+srv)?|postgres(?:ql)?|mysql|mariadb|rediss?|amqps?|nats|tls|https?):\/\/|(?<=^|[\s"'`<>([{])[a-z][a-z0-9+.-]{0,30}:\/\//gi;
 
 /** A port, where a password would stand: `host:27017,…` has no password. */
 const PORT = /^\d{1,5}(?:[,/?#\s"'`<>)\]};:.]|$)/;
@@ -64,7 +68,8 @@ function passwordEnd(body: string, colon: number, alone: boolean): number {
   const wordEnd = word < 0 ? body.length : word;
   const inWord = wordEnd === 0 ? -1 : body.lastIndexOf('@', wordEnd - 1);
   const looksWhole = inWord > colon && /^[\w[]/.test(body.slice(inWord + 1));
-  const noPassword = inWord <= colon && (colon > wordEnd || (inWord >= 0 && inWord < colon) || PORT.test(body.slice(colon + 1)));
+  const noPassword =
+    inWord <= colon && (colon > wordEnd || (inWord >= 0 && inWord < colon) || PORT.test(body.slice(colon + 1)));
   if (noPassword) return -1;
   if (looksWhole && !alone) return inWord;
   // A blank or a quote inside the password: everything up to the last `@` of the line is hidden.

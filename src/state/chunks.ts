@@ -22,7 +22,12 @@ export function putChunks(db: Database, kind: ChunkKind, chunks: Iterable<Chunk>
     for (const chunk of chunks) {
       const { changes } = db.run(
         'INSERT OR IGNORE INTO chunk (kind, id, unit, bounds, docs, bytes) VALUES (?, ?, ?, ?, ?, ?)',
-        kind, chunk.id, chunk.unit, chunk.bounds, Math.round(chunk.docs), Math.round(chunk.bytes),
+        kind,
+        chunk.id,
+        chunk.unit,
+        chunk.bounds,
+        Math.round(chunk.docs),
+        Math.round(chunk.bytes),
       );
       // Two plans mixed would copy some keys twice and others never.
       if (changes === 0) throw new GodwitError('GW9001', `The ${kind} plan has chunk ${chunk.id} already`);
@@ -33,7 +38,8 @@ export function putChunks(db: Database, kind: ChunkKind, chunks: Iterable<Chunk>
 export function pendingChunks(db: Database, kind: ChunkKind): Chunk[] {
   return db
     .all<Omit<Chunk, 'bounds'> & { bounds: Uint8Array }>(
-      'SELECT id, unit, bounds, docs, bytes FROM chunk WHERE kind = ? AND done = 0 ORDER BY id', kind,
+      'SELECT id, unit, bounds, docs, bytes FROM chunk WHERE kind = ? AND done = 0 ORDER BY id',
+      kind,
     )
     .map((row) => ({ ...row, bounds: asBuffer(row.bounds) }));
 }
@@ -41,7 +47,10 @@ export function pendingChunks(db: Database, kind: ChunkKind): Chunk[] {
 export function chunkDone(db: Database, kind: ChunkKind, id: number, counted: { docs: number; bytes: number }): void {
   const { changes } = db.run(
     'UPDATE chunk SET done = 1, docs_done = ?, bytes_done = ? WHERE kind = ? AND id = ?',
-    counted.docs, counted.bytes, kind, id,
+    counted.docs,
+    counted.bytes,
+    kind,
+    id,
   );
   if (changes === 0) throw new GodwitError('GW9001', `The ${kind} plan has no chunk ${id}`);
 }
@@ -51,7 +60,8 @@ export function chunkTotals(db: Database, kind: ChunkKind): UnitTotals[] {
     .all<UnitTotals>(
       `SELECT unit, count(*) AS total, sum(done) AS done, sum(docs) AS docs, sum(bytes) AS bytes,
               sum(docs_done) AS docsDone, sum(bytes_done) AS bytesDone
-       FROM chunk WHERE kind = ? GROUP BY unit ORDER BY unit`, kind,
+       FROM chunk WHERE kind = ? GROUP BY unit ORDER BY unit`,
+      kind,
     )
     .map((row) => ({ ...row }));
 }

@@ -16,7 +16,12 @@ export function putDrift(db: Database, rows: Iterable<Drift>): void {
     for (const row of rows) {
       db.run(
         'INSERT OR REPLACE INTO drift (unit, kind, key, source_digest, target_digest, note) VALUES (?, ?, ?, ?, ?, ?)',
-        row.unit, row.kind, row.key, row.sourceDigest ?? null, row.targetDigest ?? null, row.note ?? null,
+        row.unit,
+        row.kind,
+        row.key,
+        row.sourceDigest ?? null,
+        row.targetDigest ?? null,
+        row.note ?? null,
       );
     }
   });

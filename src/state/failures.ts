@@ -12,13 +12,16 @@ export function translateFailure(error: unknown, what: string): unknown {
     new GodwitError(code, `${what}: ${words} (${fault.message})`, { details: { what }, cause: error });
 
   const sqlite = fault.code === 'ERR_SQLITE_ERROR' ? (fault.sqliteCode ?? (fault.errcode ?? 0) & 0xff) : undefined;
-  if (sqlite === SQLITE.full || fault.systemErrno === ENOSPC || isNoSpace(fault.code)) return say('GW4003', 'the disk is full');
+  if (sqlite === SQLITE.full || fault.systemErrno === ENOSPC || isNoSpace(fault.code))
+    return say('GW4003', 'the disk is full');
   if (sqlite === undefined) {
     if (fault.code === 'EIO') return say('GW4002', 'the disk reports an error');
-    if (fault.code === 'EACCES' || fault.code === 'EPERM' || fault.code === 'EROFS') return say('GW1001', 'not permitted');
+    if (fault.code === 'EACCES' || fault.code === 'EPERM' || fault.code === 'EROFS')
+      return say('GW1001', 'not permitted');
     return error;
   }
-  if (sqlite === SQLITE.corrupt || sqlite === SQLITE.notADatabase) return say('GW4002', 'the file of the run is damaged');
+  if (sqlite === SQLITE.corrupt || sqlite === SQLITE.notADatabase)
+    return say('GW4002', 'the file of the run is damaged');
   if (sqlite === SQLITE.ioError) return say('GW4002', 'the disk reports an error');
   if (sqlite === SQLITE.busy) return say('GW3003', 'another process holds the run state');
   if (sqlite === SQLITE.cannotOpen) return say('GW1001', 'the file cannot be opened');

@@ -13,7 +13,6 @@ const RUN_NAME = /^[A-Za-z0-9._-]{1,64}$/;
 export interface RunPaths {
   readonly dir: string;
   readonly database: string;
-  readonly live: string;
   readonly spool: string;
   readonly lock: string;
   readonly lockOwner: string;
@@ -30,7 +29,6 @@ export function runPaths(stateDir: string, run: string): RunPaths {
   return {
     dir,
     database: join(dir, 'run.db'),
-    live: join(dir, 'live.json'),
     spool: join(dir, 'spool'),
     lock: join(dir, 'lock.db'),
     lockOwner: join(dir, 'lock.pid'),

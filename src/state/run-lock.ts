@@ -4,13 +4,15 @@
  * it, so there is never a stale lock to clean up and never a pid to guess at.
  *
  * Nothing in this process may open `lock.db` by other means: closing any
- * descriptor of a file gives up the process's POSIX locks on it.
+ * descriptor of a file gives up the process's POSIX locks on it. And nothing may
+ * be prepared on it, only `exec`: a statement would keep the file, and so the
+ * lock, open after `close` (see database.ts).
  */
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { DatabaseSync } from '@photostructure/sqlite';
 import { GodwitError } from '../kernel/errors.ts';
 import { guarded, isBusy, translateFailure } from './failures.ts';
-import { FILE_MODE, runPaths, type RunPaths } from './run-dir.ts';
+import { FILE_MODE, type RunPaths, runPaths } from './run-dir.ts';
 
 /** Held until released or until the process ends. */
 export interface RunLock extends Disposable {
@@ -26,13 +28,18 @@ const held = new Set<InstanceType<typeof DatabaseSync>>();
 /** Takes the lock of a run; GW7001 names the process that has it, GW1002 when there is no such run. */
 export function acquireRunLock(stateDir: string, run: string): RunLock {
   const paths = runPaths(stateDir, run);
-  if (!existsSync(paths.dir)) throw new GodwitError('GW1002', `There is no run ${run} in ${stateDir}`, { details: { stateDir, run } });
+  if (!existsSync(paths.dir))
+    throw new GodwitError('GW1002', `There is no run ${run} in ${stateDir}`, { details: { stateDir, run } });
   const db = tryLock(paths, WAIT_MS);
   if (db === undefined) {
     const pid = ownerPid(paths);
-    throw new GodwitError('GW7001', `Run ${run} is held by ${pid === undefined ? 'another process' : `process ${pid}`}`, {
-      details: { run, pid: pid ?? null },
-    });
+    throw new GodwitError(
+      'GW7001',
+      `Run ${run} is held by ${pid === undefined ? 'another process' : `process ${pid}`}`,
+      {
+        details: { run, pid: pid ?? null },
+      },
+    );
   }
   held.add(db);
   let released = false;

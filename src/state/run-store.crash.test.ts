@@ -24,7 +24,9 @@ test('a kill at any moment leaves phase, values and events in step', { timeout: 
     events.forEach((event, i) => {
       const round = Math.floor(i / 2) + 1;
       const to = round % 2 === 0 ? 'following' : 'verified';
-      expect(event).toMatchObject(i % 2 === 0 ? { kind: 'moved', data: { to } } : { kind: 'counted', data: { n: round } });
+      expect(event).toMatchObject(
+        i % 2 === 0 ? { kind: 'moved', data: { to } } : { kind: 'counted', data: { n: round } },
+      );
     });
     moves = n;
   }

@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { Chunk } from '../kernel/ports.ts';
@@ -11,7 +11,13 @@ import { formatOf, upgrade } from './schema.ts';
 
 const about = { route: 'migrate', plan: { source: 'mongodb://bob:***@h/', namespaces: ['shop.*'] } };
 const create = (dir: string, run = 'r1') => RunStore.create(dir, run, about, { now: () => 1000 });
-const chunk = (id: number, unit = 'shop.orders'): Chunk => ({ id, unit, bounds: Buffer.from([id, 255, 0]), docs: 10.4, bytes: 100 });
+const chunk = (id: number, unit = 'shop.orders'): Chunk => ({
+  id,
+  unit,
+  bounds: Buffer.from([id, 255, 0]),
+  docs: 10.4,
+  bytes: 100,
+});
 
 test('a run is created once, reopened, and listed', async () => {
   const dir = join(tempDir(), 'state');
@@ -25,15 +31,19 @@ test('a run is created once, reopened, and listed', async () => {
   expect(statSync(join(dir, 'r1')).mode & 0o777).toBe(0o700);
   store.set('a', 1);
   store.setLive({ a: 1 });
-  for (const name of readdirSync(join(dir, 'r1'))) expect(statSync(join(dir, 'r1', name)).mode & 0o777, name).toBe(0o600);
+  for (const name of readdirSync(join(dir, 'r1')))
+    expect(statSync(join(dir, 'r1', name)).mode & 0o777, name).toBe(0o600);
   store.close();
 });
 
 test('refuses what it cannot open', async () => {
   const dir = tempDir();
   expect(await codeOf(() => RunStore.open(dir, 'none'))).toBe('GW1002');
-  for (const name of ['', '..', '.', 'a/b', 'ä', 'x'.repeat(65)]) expect(await codeOf(() => create(dir, name)), name).toBe('GW1001');
-  expect(await codeOf(() => RunStore.create(dir, 's', { route: 'migrate', plan: { source: 'mongodb://b:pw@h/' } }))).toBe('GW9001');
+  for (const name of ['', '..', '.', 'a/b', 'ä', 'x'.repeat(65)])
+    expect(await codeOf(() => create(dir, name)), name).toBe('GW1001');
+  expect(
+    await codeOf(() => RunStore.create(dir, 's', { route: 'migrate', plan: { source: 'mongodb://b:pw@h/' } })),
+  ).toBe('GW9001');
   // A creation that was cut short is no run, and may be begun again.
   mkdirSync(join(dir, 'half'));
   writeFileSync(join(dir, 'half', 'run.db'), '');
@@ -42,7 +52,10 @@ test('refuses what it cannot open', async () => {
   mkdirSync(join(dir, 'bad'));
   writeFileSync(join(dir, 'bad', 'run.db'), Buffer.alloc(8192, 65));
   expect(await codeOf(() => RunStore.open(dir, 'bad'))).toBe('GW4002');
-  expect(listRuns(dir)).toMatchObject([{ run: 'bad', error: { code: 'GW4002' } }, { run: 'half', phase: 'created' }]);
+  expect(listRuns(dir)).toMatchObject([
+    { run: 'bad', error: { code: 'GW4002' } },
+    { run: 'half', phase: 'created' },
+  ]);
 });
 
 test('refuses a newer format and brings an older one up to date', async () => {
@@ -55,7 +68,9 @@ test('refuses a newer format and brings an older one up to date', async () => {
   });
   expect(formatOf(db)).toBe(3);
   expect(db.get('SELECT x FROM fresh')).toEqual({ x: 7 });
-  expect(await codeOf(() => upgrade(db, 3, { format: 5, migrations: { 3: (d) => d.exec('DROP TABLE fresh') } }))).toBe('GW9001');
+  expect(await codeOf(() => upgrade(db, 3, { format: 5, migrations: { 3: (d) => d.exec('DROP TABLE fresh') } }))).toBe(
+    'GW9001',
+  );
   expect([formatOf(db), db.get('SELECT x FROM fresh')]).toEqual([3, { x: 7 }]); // the failed upgrade left nothing
   expect(await codeOf(() => upgrade(db, 3, { format: 4, readOnly: true }))).toBe('GW1001');
   db.close();
@@ -66,7 +81,9 @@ test('enter moves phase, work and event together or not at all', async () => {
   using store = create(tempDir());
   store.enter('copying', 'copy began', () => store.set('at', '01'));
   expect([store.phase, store.get('at')]).toEqual(['copying', '01']);
-  expect(store.events()).toEqual([{ seq: 1, atMs: 1000, kind: 'copy began', data: { from: 'created', to: 'copying' } }]);
+  expect(store.events()).toEqual([
+    { seq: 1, atMs: 1000, kind: 'copy began', data: { from: 'created', to: 'copying' } },
+  ]);
   const fails = () =>
     store.enter('following', 'copied', () => {
       store.set('at', '02');
@@ -126,7 +143,10 @@ test('chunks are planned, done once, and counted', async () => {
 
 test('drift is kept once per key', () => {
   using store = create(tempDir());
-  store.putDrift([{ unit: 'a.b', kind: 'missing', key: '1', sourceDigest: 'ff' }, { unit: 'a.b', kind: 'structure', key: 'i', note: 'n' }]);
+  store.putDrift([
+    { unit: 'a.b', kind: 'missing', key: '1', sourceDigest: 'ff' },
+    { unit: 'a.b', kind: 'structure', key: 'i', note: 'n' },
+  ]);
   store.putDrift([{ unit: 'a.b', kind: 'missing', key: '1', sourceDigest: 'ee' }]);
   expect(store.driftCount()).toBe(2);
   expect(store.drift()).toContainEqual({ unit: 'a.b', kind: 'missing', key: '1', sourceDigest: 'ee' });
@@ -161,18 +181,21 @@ test('flags, heartbeat, live status and hidden secrets', () => {
   expect(reader.live()).toEqual({ lagMs: 3, error: 'mongodb://b:***@h' });
   store.setFlag('paused', undefined);
   expect(reader.flag('paused')).toBeUndefined();
-  for (const name of readdirSync(join(dir, 'r1'))) expect(readFileSync(join(dir, 'r1', name), 'latin1')).not.toContain('topsecret');
+  for (const name of readdirSync(join(dir, 'r1')))
+    expect(readFileSync(join(dir, 'r1', name), 'latin1')).not.toContain('topsecret');
 });
 
-test('a read-only store needs no writer and writes nothing', async () => {
+test('a read-only store needs no writer and no side files, and writes nothing', () => {
   const dir = tempDir();
   create(dir).close();
-  const files = readdirSync(join(dir, 'r1'));
-  using store = RunStore.open(dir, 'r1', { readOnly: true });
+  const db = new Database(join(dir, 'r1', 'run.db'));
+  db.exec('PRAGMA wal_checkpoint(TRUNCATE)');
+  db.close();
+  mkdirSync(join(dir, 'copy'));
+  copyFileSync(join(dir, 'r1', 'run.db'), join(dir, 'copy', 'run.db'));
+  using store = RunStore.open(dir, 'copy', { readOnly: true });
   expect(store.phase).toBe('created');
   expect(() => store.set('a', 1)).toThrow();
-  expect(files).toEqual(['run.db']);
-  chmodSync(join(dir, 'r1'), 0o700);
 });
 
 test('samples stay bounded, evenly spaced, with the first and the newest', () => {
@@ -196,7 +219,12 @@ test('a full disk is GW4003 and leaves the last commit', async () => {
   using store = create(dir);
   let n = 0;
   const code = await codeOf(() => {
-    for (;;) store.commit(() => (store.set(`k${n}`, 'x'.repeat(9000)), store.set('n', n++)));
+    for (;;) {
+      store.commit(() => {
+        store.set(`k${n}`, 'x'.repeat(9000));
+        store.set('n', n++);
+      });
+    }
   });
   expect(code).toBe('GW4003');
   expect(store.get('n')).toBe(n - 2);

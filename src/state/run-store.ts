@@ -16,7 +16,6 @@ import { Database } from './database.ts';
 import * as drift from './drift.ts';
 import { guarded, translateFailure } from './failures.ts';
 import { toJson, toShownJson } from './json.ts';
-import { readLive, writeLive } from './live-file.ts';
 import * as requests from './requests.ts';
 import { FILE_MODE, makeRunDir, type RunPaths, runPaths, syncDir } from './run-dir.ts';
 import { type Sample, Samples } from './samples.ts';
@@ -39,6 +38,9 @@ export interface Heartbeat {
 }
 
 type NowClock = Pick<Clock, 'now'>;
+
+/** Begins the keys that are the store's own; callers' keys do not begin so. */
+const OWN = 'store:';
 
 export class RunStore implements CheckpointStore, Disposable {
   readonly run: string;
@@ -155,14 +157,20 @@ export class RunStore implements CheckpointStore, Disposable {
   }
 
   event(kind: string, data: Record<string, unknown>): void {
-    this.#db.run('INSERT INTO event (at_ms, kind, data) VALUES (?, ?, ?)', Math.round(this.#clock.now()), kind, toShownJson(data));
+    this.#db.run(
+      'INSERT INTO event (at_ms, kind, data) VALUES (?, ?, ?)',
+      Math.round(this.#clock.now()),
+      kind,
+      toShownJson(data),
+    );
   }
 
   /** The history after event number `sinceSeq`; 0 gives all. */
   events(sinceSeq = 0): RunEvent[] {
     return this.#db
       .all<{ seq: number; at_ms: number; kind: string; data: string }>(
-        'SELECT seq, at_ms, kind, data FROM event WHERE seq > ? ORDER BY seq', sinceSeq,
+        'SELECT seq, at_ms, kind, data FROM event WHERE seq > ? ORDER BY seq',
+        sinceSeq,
       )
       .map((row) => ({ seq: row.seq, atMs: row.at_ms, kind: row.kind, data: JSON.parse(row.data) }));
   }
@@ -218,12 +226,12 @@ export class RunStore implements CheckpointStore, Disposable {
 
   /** Sets a flag with its reason, or takes it away (`undefined`). */
   setFlag(name: FlagName, reason: string | undefined): void {
-    this.set(`flag.${name}`, reason === undefined ? undefined : redactUri(reason));
+    this.set(`${OWN}flag.${name}`, reason === undefined ? undefined : redactUri(reason));
   }
 
   /** The reason the flag is set, or undefined. */
   flag(name: FlagName): string | undefined {
-    return this.get<string>(`flag.${name}`);
+    return this.get<string>(`${OWN}flag.${name}`);
   }
 
   /** Asks something of the runner, now or the next one; `answerOf` tells what became of it. */
@@ -247,20 +255,25 @@ export class RunStore implements CheckpointStore, Disposable {
   /** Says that a runner lives. Not synced. */
   heartbeat(pid: number, nowMs: number): void {
     const beat: Heartbeat = { pid, atMs: nowMs };
-    this.#db.relaxed(() => this.set('heartbeat', beat));
+    this.#db.relaxed(() => this.set(`${OWN}heartbeat`, beat));
   }
 
   lastHeartbeat(): Heartbeat | undefined {
-    return this.get<Heartbeat>('heartbeat');
+    return this.get<Heartbeat>(`${OWN}heartbeat`);
   }
 
-  /** The status of this moment, for other processes to show. Not synced, and not part of a commit. */
+  /**
+   * The status of this moment, for other processes to show. Not synced, as it is
+   * worth nothing after a power cut. A row and not a file of its own: a commit
+   * without fsync is atomic, costs no more than a rename, and adds no format.
+   */
   setLive(status: unknown): void {
-    writeLive(this.paths.live, toShownJson(status));
+    const text = toShownJson(status);
+    this.#db.relaxed(() => this.#db.run('INSERT OR REPLACE INTO entry (key, value) VALUES (?, ?)', `${OWN}live`, text));
   }
 
   live<T>(): T | undefined {
-    return readLive(this.paths.live) as T | undefined;
+    return this.get<T>(`${OWN}live`);
   }
 
   #meta(key: string): string {

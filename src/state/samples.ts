@@ -33,7 +33,8 @@ export class Samples {
     this.#db.relaxed(() => {
       const [newest, settled] = this.#db.all<Row>('SELECT seq, at_ms, data FROM sample ORDER BY seq DESC LIMIT 2');
       const replaces = newest !== undefined && settled !== undefined && atMs - settled.at_ms < this.#gap();
-      if (replaces) this.#db.run('UPDATE sample SET at_ms = ?, data = ? WHERE seq = ?', Math.round(atMs), data, newest.seq);
+      if (replaces)
+        this.#db.run('UPDATE sample SET at_ms = ?, data = ? WHERE seq = ?', Math.round(atMs), data, newest.seq);
       else this.#db.run('INSERT INTO sample (at_ms, data) VALUES (?, ?)', Math.round(atMs), data);
       if (!replaces) this.#thin();
     });
@@ -46,7 +47,8 @@ export class Samples {
   }
 
   #gap(): number {
-    const row = this.#gapMs ?? this.#db.get<{ value: string }>(`SELECT value FROM meta WHERE key = 'sampleGapMs'`)?.value;
+    const row =
+      this.#gapMs ?? this.#db.get<{ value: string }>(`SELECT value FROM meta WHERE key = 'sampleGapMs'`)?.value;
     this.#gapMs = Number(row ?? 0);
     return this.#gapMs;
   }
@@ -59,7 +61,9 @@ export class Samples {
          SELECT seq FROM (SELECT seq, row_number() OVER (ORDER BY seq) AS n FROM sample) WHERE n % 2 = 0 AND n < ?)`,
       rows,
     );
-    const kept = this.#db.get<{ n: number; ms: number }>('SELECT count(*) AS n, max(at_ms) - min(at_ms) AS ms FROM sample');
+    const kept = this.#db.get<{ n: number; ms: number }>(
+      'SELECT count(*) AS n, max(at_ms) - min(at_ms) AS ms FROM sample',
+    );
     const gapMs = kept === undefined || kept.n < 2 ? 0 : kept.ms / (kept.n - 1);
     this.#db.run(`INSERT OR REPLACE INTO meta (key, value) VALUES ('sampleGapMs', ?)`, String(gapMs));
     this.#gapMs = undefined; // read again: this commit may yet be undone

@@ -64,7 +64,10 @@ export function upgrade(
     });
   }
   if (readOnly) {
-    throw new GodwitError('GW1001', `The run has the older state format ${found}; start its runner once to bring it up to date`);
+    throw new GodwitError(
+      'GW1001',
+      `The run has the older state format ${found}; start its runner once to bring it up to date`,
+    );
   }
   db.commit(() => {
     // Asked again under the lock: two processes may have begun at once.

@@ -20,16 +20,60 @@ export async function createCertificates(dir: string): Promise<Certificates> {
   await mkdir(dir, { recursive: true, mode: 0o700 });
   const caFile = join(dir, 'ca.pem');
   const caKey = join(dir, 'ca.key');
-  await writeFile(join(dir, 'ca.cnf'), '[req]\ndistinguished_name=dn\nx509_extensions=ca\n[dn]\n[ca]\nbasicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign,cRLSign\n');
+  await writeFile(
+    join(dir, 'ca.cnf'),
+    '[req]\ndistinguished_name=dn\nx509_extensions=ca\n[dn]\n[ca]\nbasicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign,cRLSign\n',
+  );
   await openssl(['ecparam', '-name', 'prime256v1', '-genkey', '-noout', '-out', caKey]);
-  await openssl(['req', '-x509', '-new', '-key', caKey, '-days', '30', '-subj', '/O=Godwit test CA/CN=ca', '-config', join(dir, 'ca.cnf'), '-out', caFile]);
+  await openssl([
+    'req',
+    '-x509',
+    '-new',
+    '-key',
+    caKey,
+    '-days',
+    '30',
+    '-subj',
+    '/O=Godwit test CA/CN=ca',
+    '-config',
+    join(dir, 'ca.cnf'),
+    '-out',
+    caFile,
+  ]);
 
   const sign = async (name: string, subject: string, extensions: string): Promise<string> => {
     const path = (suffix: string): string => join(dir, `${name}.${suffix}`);
     await writeFile(path('ext'), extensions);
     await openssl(['ecparam', '-name', 'prime256v1', '-genkey', '-noout', '-out', path('key')]);
-    await openssl(['req', '-new', '-key', path('key'), '-subj', subject, '-config', join(dir, 'ca.cnf'), '-out', path('csr')]);
-    await openssl(['x509', '-req', '-in', path('csr'), '-CA', caFile, '-CAkey', caKey, '-CAcreateserial', '-days', '30', '-extfile', path('ext'), '-out', path('crt')]);
+    await openssl([
+      'req',
+      '-new',
+      '-key',
+      path('key'),
+      '-subj',
+      subject,
+      '-config',
+      join(dir, 'ca.cnf'),
+      '-out',
+      path('csr'),
+    ]);
+    await openssl([
+      'x509',
+      '-req',
+      '-in',
+      path('csr'),
+      '-CA',
+      caFile,
+      '-CAkey',
+      caKey,
+      '-CAcreateserial',
+      '-days',
+      '30',
+      '-extfile',
+      path('ext'),
+      '-out',
+      path('crt'),
+    ]);
     const both = Buffer.concat([await readFile(path('key')), await readFile(path('crt'))]);
     await writeFile(path('pem'), both, { mode: 0o600 });
     return path('pem');

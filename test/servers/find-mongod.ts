@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { constants, access, readdir } from 'node:fs/promises';
+import { access, constants, readdir } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { fetchMongod } from './fetch-mongod.ts';
@@ -66,7 +66,10 @@ async function memoryServerDownloads(): Promise<string[]> {
     const names = await readdir(folder).catch(() => []);
     for (const name of names.filter((entry) => entry.startsWith('mongod-') && !entry.includes('.lock'))) {
       const path = join(folder, name);
-      const executable = await access(path, constants.X_OK).then(() => true, () => false);
+      const executable = await access(path, constants.X_OK).then(
+        () => true,
+        () => false,
+      );
       if (executable) binaries.push(path);
     }
   }

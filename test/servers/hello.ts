@@ -1,6 +1,6 @@
-import { type Document, deserialize, serialize } from 'bson';
-import { type Socket, createConnection } from 'node:net';
+import { createConnection, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
+import { type Document, deserialize, serialize } from 'bson';
 
 export interface HelloTarget {
   readonly host: string;

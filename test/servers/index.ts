@@ -3,4 +3,4 @@ export { findMongod } from './find-mongod.ts';
 export { Member } from './member.ts';
 export { ReplicaSet, type ReplicaSetOptions, type ReplicaSetTls, startReplicaSet } from './replica-set.ts';
 export { startTcpProxy, TcpProxy, type TcpProxyOptions } from './tcp-proxy.ts';
-export { StopWaiting, waitFor, type WaitForOptions } from './wait-for.ts';
+export { StopWaiting, type WaitForOptions, waitFor } from './wait-for.ts';

@@ -107,11 +107,11 @@ export class Member {
     const log = openSync(this.logPath, 'a');
     const logStart = statSync(this.logPath).size;
     // A session of its own: Ctrl-C in the terminal is for the program under test, not for its servers.
-    const child = spawn(
-      this.#spec.mongod,
-      ['--port', String(this.port), '--dbpath', this.dbpath, ...this.#spec.args],
-      { stdio: ['ignore', log, log], detached: true, cwd: '/' },
-    );
+    const child = spawn(this.#spec.mongod, ['--port', String(this.port), '--dbpath', this.dbpath, ...this.#spec.args], {
+      stdio: ['ignore', log, log],
+      detached: true,
+      cwd: '/',
+    });
     closeSync(log);
     const { pid } = child;
     if (pid === undefined) {

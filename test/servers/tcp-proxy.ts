@@ -1,5 +1,5 @@
-import { createConnection, createServer, type Server, type Socket } from 'node:net';
 import { once } from 'node:events';
+import { createConnection, createServer, type Server, type Socket } from 'node:net';
 import { pickFreePort } from './ports.ts';
 
 export interface TcpProxyOptions {
@@ -202,7 +202,8 @@ class OneWay {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     if (!this.#weather.frozen) {
-      while (!this.#congested && this.#queue[0] !== undefined && this.#queue[0].dueMs <= performance.now()) this.#send();
+      while (!this.#congested && this.#queue[0] !== undefined && this.#queue[0].dueMs <= performance.now())
+        this.#send();
       const next = this.#queue[0];
       if (next !== undefined && !this.#congested) {
         const waitMs = Math.max(1, Math.ceil(next.dueMs - performance.now()));

@@ -146,6 +146,16 @@ export async function listDatabase(connection: WireConnection, db: string, filte
   });
 }
 
+/** The present structure of one collection; undefined when no collection of the database has this identity. */
+export async function describeByUuid(connection: WireConnection, db: string, uuid: string): Promise<CollectionSpec | undefined> {
+  const [item] = await listDatabase(connection, db, { 'info.uuid': uuidValue(uuid) });
+  if (!item) return undefined;
+  const series = item.name.startsWith(BUCKETS)
+    ? (await listDatabase(connection, db, { name: item.name.slice(BUCKETS.length) }))[0]?.options
+    : undefined;
+  return describeCollection(connection, db, item, series);
+}
+
 async function describeCollection(
   connection: WireConnection,
   db: string,

@@ -169,6 +169,24 @@ export class Cluster {
     return positionOfTimestamp(operationTime);
   }
 
+  /** The identity of the replica set, the same whichever way it is addressed. */
+  async identity(): Promise<string> {
+    const { setName } = await this.members();
+    const config = await this.command('local', { find: 'system.replset', limit: 1, projection: { 'settings.replicaSetId': 1 } }).catch(
+      () => undefined,
+    );
+    const id = config?.['cursor']?.firstBatch?.[0]?.settings?.replicaSetId;
+    if (id) return `${setName}:${String(id)}`;
+    const { hosts } = await this.members();
+    return `${setName}:${[...hosts].sort().join(',')}`;
+  }
+
+  /** Set name and the members that serve clients. */
+  async members(): Promise<{ setName: string; hosts: string[] }> {
+    const hello = await this.command('admin', { hello: 1 });
+    return { setName: String(hello['setName']), hosts: [...((hello['hosts'] as string[] | undefined) ?? [])] };
+  }
+
   /** Waits until the member behind a connection has all majority writes up to `position`. */
   async waitForMajority(connection: WireConnection, position: Position, signal: AbortSignal): Promise<void> {
     for (;;) {

@@ -23,7 +23,7 @@ describe('fromServerReply', () => {
     }
   });
 
-  test('heeds the server\'s label where it does not know the code, but not against the table', () => {
+  test("heeds the server's label where it does not know the code, but not against the table", () => {
     const labels = { errorLabels: ['RetryableWriteError'] };
     expect(fromServerReply(reply(424242, labels), 'x').code).toBe('GW3003');
     expect(fromServerReply(reply(13, labels), 'x').code).toBe('GW2004');

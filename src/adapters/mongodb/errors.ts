@@ -3,8 +3,17 @@
  * codes decide (src/mongo/base/error_codes.yml in the server), never its words:
  * those change between versions.
  */
-import { type Document, MongoAPIError, MongoError, MongoNetworkError, MongoOperationTimeoutError } from 'mongodb';
-import { MongoParseError, MongoRuntimeError, MongoServerError, MongoServerSelectionError } from 'mongodb';
+import {
+  type Document,
+  MongoAPIError,
+  MongoError,
+  MongoNetworkError,
+  MongoOperationTimeoutError,
+  MongoParseError,
+  MongoRuntimeError,
+  MongoServerError,
+  MongoServerSelectionError,
+} from 'mongodb';
 import type { ErrorCode } from '../../kernel/codes.ts';
 import { type ErrorDetails, GodwitError } from '../../kernel/errors.ts';
 

@@ -3,8 +3,11 @@
  * library) and the shapes they see. The JSON forms are a documented promise:
  * fields are added, never renamed or removed, within one `version`.
  */
+import type { Finding } from '../../kernel/finding.ts';
 import type { Drift } from '../../kernel/ports.ts';
 import type { Phase } from '../../kernel/phase.ts';
+
+export type { Finding, Severity } from '../../kernel/finding.ts';
 
 export type FenceKind = 'roles' | 'entry' | 'write-block' | 'none';
 export type ReadFrom = 'primary' | 'secondary';
@@ -72,18 +75,6 @@ export interface MigrateOptions {
   readonly withUsers: boolean;
   /** Confirm by itself when the target has been stable for so long after the switch. */
   readonly confirmAfterSeconds?: number;
-}
-
-export type Severity = 'error' | 'warning' | 'info';
-
-/** One line of `godwit migrate check`. */
-export interface Finding {
-  readonly severity: Severity;
-  /** Stable name of the check, for programs: `privileges.source`, `target.not-empty`, … */
-  readonly check: string;
-  readonly message: string;
-  /** What to do about it; absent for `info`. */
-  readonly remedy?: string;
 }
 
 export interface CheckReport {

@@ -124,6 +124,11 @@ class Merge {
 
   block(buffer: Buffer): LogBlock | undefined {
     if (this.#first === undefined || this.#last === undefined) return undefined;
-    return { first: this.#first.first, last: this.#last.last, count: this.#count, bytes: buffer.subarray(this.#start, this.#end) };
+    return {
+      first: this.#first.first,
+      last: this.#last.last,
+      count: this.#count,
+      bytes: buffer.subarray(this.#start, this.#end),
+    };
   }
 }

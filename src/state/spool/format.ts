@@ -100,7 +100,9 @@ export function decodeBlockHeader(bytes: Buffer, at: number, end: number): Block
 }
 
 export function damaged(file: string, offset: number, what: string): GodwitError {
-  return new GodwitError('GW4002', `The spool is damaged in ${file} at byte ${offset}: ${what}`, { details: { file, offset } });
+  return new GodwitError('GW4002', `The spool is damaged in ${file} at byte ${offset}: ${what}`, {
+    details: { file, offset },
+  });
 }
 
 function seal(bytes: Buffer): Buffer {

@@ -1,4 +1,4 @@
-import { ftruncateSync, fdatasyncSync } from 'node:fs';
+import { fdatasyncSync, ftruncateSync } from 'node:fs';
 import { type FileHandle, mkdir, open, unlink } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
 import { GodwitError } from '../../kernel/errors.ts';
@@ -33,11 +33,13 @@ export async function recover(dir: string): Promise<Recovered> {
   for (const [i, id] of ids.entries()) {
     const path = segmentPath(dir, id);
     const previous = segments.at(-1);
-    if (previous !== undefined && id !== previous.id + 1) throw damaged(basename(path), 0, 'the segment before it is missing');
+    if (previous !== undefined && id !== previous.id + 1)
+      throw damaged(basename(path), 0, 'the segment before it is missing');
     const { header, fileBytes } = await inspectSegment(path);
     if (header === 'torn') {
       // Only its creation can have been cut short, and then nothing counts on it yet.
-      if (i < ids.length - 1 || (previous === undefined && id > 1)) throw damaged(basename(path), 0, 'its header is cut off');
+      if (i < ids.length - 1 || (previous === undefined && id > 1))
+        throw damaged(basename(path), 0, 'its header is cut off');
       await unlink(path);
       break;
     }
@@ -45,7 +47,15 @@ export async function recover(dir: string): Promise<Recovered> {
       if (header.after < previous.after) throw damaged(basename(path), 0, 'it does not follow the segment before it');
       previous.last = header.after;
     }
-    segments.push({ id, path, after: header.after, start: header.bytes, size: fileBytes, last: header.after, readers: 0 });
+    segments.push({
+      id,
+      path,
+      after: header.after,
+      start: header.bytes,
+      size: fileBytes,
+      last: header.after,
+      readers: 0,
+    });
   }
   const newest = segments.at(-1);
   if (newest === undefined) {
@@ -82,7 +92,11 @@ async function cutTornEnd(segment: Segment, handle: FileHandle): Promise<number>
 
 /** A reader asked for entries that `trim` let go: going on would leave a hole. */
 export function trimmedAway(asked: string, begins: string): GodwitError {
-  return new GodwitError('GW4002', `The spool begins after ${begins}; the changes after ${asked || 'the beginning'} are gone from it`, {
-    details: { asked, begins },
-  });
+  return new GodwitError(
+    'GW4002',
+    `The spool begins after ${begins}; the changes after ${asked || 'the beginning'} are gone from it`,
+    {
+      details: { asked, begins },
+    },
+  );
 }

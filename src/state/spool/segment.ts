@@ -40,7 +40,11 @@ export function segmentPath(dir: string, id: number): string {
  * Makes a segment whose name and header are durable before any block goes in:
  * so every segment that holds a block, or that `trim` counts on, has a header.
  */
-export async function createSegment(dir: string, id: number, after: Position): Promise<{ segment: Segment; handle: FileHandle }> {
+export async function createSegment(
+  dir: string,
+  id: number,
+  after: Position,
+): Promise<{ segment: Segment; handle: FileHandle }> {
   const path = segmentPath(dir, id);
   const header = encodeSegmentHeader(after);
   const handle = await open(path, 'wx+', FILE_MODE);

@@ -19,7 +19,10 @@ async function fillSpool(dir: string): Promise<void> {
 }
 
 /** Reads all there is, one block at a time, and checks that it is a prefix. Returns its length and what ended it. */
-async function prefixOf(dir: string, expected: (n: number) => Buffer): Promise<{ blocks: number; code?: string; end?: Position }> {
+async function prefixOf(
+  dir: string,
+  expected: (n: number) => Buffer,
+): Promise<{ blocks: number; code?: string; end?: Position }> {
   let blocks = 0;
   try {
     const spool = await Spool.open(dir, { segmentBytes: SEGMENT_BYTES });
@@ -44,7 +47,7 @@ async function prefixOf(dir: string, expected: (n: number) => Buffer): Promise<{
   }
 }
 
-test('the last segment cut at any byte gives a prefix that can be appended to', async () => {
+test('the last segment cut at any byte gives a prefix that can be appended to', { timeout: 60_000 }, async () => {
   const root = tempDir();
   await fillSpool(join(root, 'whole'));
   const names = readdirSync(join(root, 'whole')).sort();
@@ -59,7 +62,8 @@ test('the last segment cut at any byte gives a prefix that can be appended to', 
     expect(found.code).toBeUndefined();
     shortest = Math.min(shortest, found.blocks);
     const spool = await Spool.open(dir, { segmentBytes: SEGMENT_BYTES });
-    for (let n = found.blocks + 1; n <= BLOCKS; n += 1) await spool.append({ first: at(n), last: at(n), count: 1, bytes: payload(n) });
+    for (let n = found.blocks + 1; n <= BLOCKS; n += 1)
+      await spool.append({ first: at(n), last: at(n), count: 1, bytes: payload(n) });
     await spool.close();
     expect(await prefixOf(dir, payload)).toEqual({ blocks: BLOCKS, end: at(BLOCKS) });
     rmSync(dir, { recursive: true });
@@ -68,7 +72,7 @@ test('the last segment cut at any byte gives a prefix that can be appended to', 
   expect(shortest).toBeGreaterThan(10);
 });
 
-test('a flipped byte is never given as data', async () => {
+test('a flipped byte is never given as data', { timeout: 60_000 }, async () => {
   const root = tempDir();
   await fillSpool(join(root, 'whole'));
   const names = readdirSync(join(root, 'whole')).sort();
@@ -91,7 +95,7 @@ test('a flipped byte is never given as data', async () => {
   );
 });
 
-test('an older segment cut short is an error, not a hole', async () => {
+test('an older segment cut short is an error, not a hole', { timeout: 60_000 }, async () => {
   const root = tempDir();
   await fillSpool(join(root, 'whole'));
   const second = readdirSync(join(root, 'whole')).sort()[1] as string;

@@ -11,7 +11,10 @@ import { Spool } from './spool.ts';
 
 const at = (n: number) => n.toString(16).padStart(16, '0') as Position;
 const block = (first: number, last = first, bytes = Buffer.from(`<${first}-${last}>`)): LogBlock => ({
-  first: at(first), last: at(last), count: last - first + 1, bytes,
+  first: at(first),
+  last: at(last),
+  count: last - first + 1,
+  bytes,
 });
 
 /** Reads until `end` was given. */
@@ -169,55 +172,77 @@ type Step =
   | { do: 'sync' | 'reopen' };
 
 const step: fc.Arbitrary<Step> = fc.oneof(
-  { weight: 6, arbitrary: fc.record({ do: fc.constant('append' as const), span: fc.integer({ min: 1, max: 4 }), size: fc.nat(400) }) },
-  { weight: 3, arbitrary: fc.record({ do: fc.constant('read' as const), from: fc.nat(100), maxBytes: fc.integer({ min: 1, max: 900 }) }) },
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      do: fc.constant('append' as const),
+      span: fc.integer({ min: 1, max: 4 }),
+      size: fc.nat(400),
+    }),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      do: fc.constant('read' as const),
+      from: fc.nat(100),
+      maxBytes: fc.integer({ min: 1, max: 900 }),
+    }),
+  },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('trim' as const), to: fc.nat(100) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constantFrom('sync' as const, 'reopen' as const) }) },
 );
 
-test('behaves as a list of blocks', async () => {
+test('behaves as a list of blocks', { timeout: 60_000 }, async () => {
   await fc.assert(
-    fc.asyncProperty(fc.array(step, { maxLength: 60 }), fc.integer({ min: 60, max: 2000 }), async (steps, segmentBytes) => {
-      const dir = await mkdtemp(join(tmpdir(), 'godwit-spool-'));
-      let spool = await Spool.open(dir, { segmentBytes });
-      const model: LogBlock[] = [];
-      let end = 0;
-      let trimmed = 0;
-      try {
-        for (const one of steps) {
-          if (one.do === 'append') {
-            const made = block(end + 1, end + one.span, Buffer.alloc(one.size, end));
-            await spool.append(made);
-            model.push(made);
-            end += one.span;
-          } else if (one.do === 'sync') {
-            await spool.sync();
-          } else if (one.do === 'reopen') {
-            await spool.close();
-            spool = await Spool.open(dir, { segmentBytes });
-            expect(spool.tornBytes).toBe(0);
-          } else if (one.do === 'trim') {
-            const to = Math.min(one.to, end);
-            await spool.trim(at(to));
-            trimmed = Math.max(trimmed, to);
-          } else if (one.do === 'read' && end > 0) {
-            const from = Math.min(Math.max(one.from % (end + 1), trimmed), end - 1);
-            if (from < trimmed) continue;
-            const given = await readTo(spool, at(from), at(end), one.maxBytes);
-            const expected = model.filter((each) => each.last > at(from));
-            expect(Buffer.concat(given.map((each) => each.bytes))).toEqual(Buffer.concat(expected.map((each) => each.bytes)));
-            expect(given[0]?.first).toBe(expected[0]?.first);
-            expect(given.reduce((sum, each) => sum + each.count, 0)).toBe(expected.reduce((sum, each) => sum + each.count, 0));
+    fc.asyncProperty(
+      fc.array(step, { maxLength: 60 }),
+      fc.integer({ min: 60, max: 2000 }),
+      async (steps, segmentBytes) => {
+        const dir = await mkdtemp(join(tmpdir(), 'godwit-spool-'));
+        let spool = await Spool.open(dir, { segmentBytes });
+        const model: LogBlock[] = [];
+        let end = 0;
+        let trimmed = 0;
+        try {
+          for (const one of steps) {
+            if (one.do === 'append') {
+              const made = block(end + 1, end + one.span, Buffer.alloc(one.size, end));
+              await spool.append(made);
+              model.push(made);
+              end += one.span;
+            } else if (one.do === 'sync') {
+              await spool.sync();
+            } else if (one.do === 'reopen') {
+              await spool.close();
+              spool = await Spool.open(dir, { segmentBytes });
+              expect(spool.tornBytes).toBe(0);
+            } else if (one.do === 'trim') {
+              const to = Math.min(one.to, end);
+              await spool.trim(at(to));
+              trimmed = Math.max(trimmed, to);
+            } else if (one.do === 'read' && end > 0) {
+              const from = Math.min(Math.max(one.from % (end + 1), trimmed), end - 1);
+              if (from < trimmed) continue;
+              const given = await readTo(spool, at(from), at(end), one.maxBytes);
+              const expected = model.filter((each) => each.last > at(from));
+              expect(Buffer.concat(given.map((each) => each.bytes))).toEqual(
+                Buffer.concat(expected.map((each) => each.bytes)),
+              );
+              expect(given[0]?.first).toBe(expected[0]?.first);
+              expect(given.reduce((sum, each) => sum + each.count, 0)).toBe(
+                expected.reduce((sum, each) => sum + each.count, 0),
+              );
+            }
+            expect(spool.end).toBe(end === 0 ? POSITION_ZERO : at(end));
+            const onDisk = readdirSync(dir).reduce((sum, name) => sum + statSync(join(dir, name)).size, 0);
+            expect(spool.sizeBytes).toBe(onDisk);
           }
-          expect(spool.end).toBe(end === 0 ? POSITION_ZERO : at(end));
-          const onDisk = readdirSync(dir).reduce((sum, name) => sum + statSync(join(dir, name)).size, 0);
-          expect(spool.sizeBytes).toBe(onDisk);
+        } finally {
+          await spool.close();
+          await rm(dir, { recursive: true });
         }
-      } finally {
-        await spool.close();
-        await rm(dir, { recursive: true });
-      }
-    }),
+      },
+    ),
     { numRuns: 150 },
   );
 });

@@ -16,7 +16,7 @@ import { guardedAsync, translateFailure } from '../failures.ts';
 import { syncDir } from '../run-dir.ts';
 import { BlockReader, type Cursor } from './block-reader.ts';
 import { damaged, encodeBlockHeader } from './format.ts';
-import { recover, type Recovered, trimmedAway } from './recover.ts';
+import { type Recovered, recover, trimmedAway } from './recover.ts';
 import { createSegment, type Segment, writeFully } from './segment.ts';
 
 export interface SpoolOptions {
@@ -105,7 +105,9 @@ export class Spool implements ChangeLog {
       handle = await openToRead(segment);
       while (!signal.aborted && !this.#closed) {
         if (cursor.offset < segment.size) {
-          const step = await guardedAsync(segment.path, () => reader.step(handle as FileHandle, segment, cursor, after));
+          const step = await guardedAsync(segment.path, () =>
+            reader.step(handle as FileHandle, segment, cursor, after),
+          );
           if (step.damage !== undefined) throw step.damage;
           cursor = step.cursor;
           if (step.block !== undefined && !signal.aborted) yield step.block;
@@ -162,7 +164,10 @@ export class Spool implements ChangeLog {
 
   async #append(block: LogBlock): Promise<void> {
     this.#assertUsable();
-    invariant(block.first > this.end, `A block beginning at ${block.first} does not follow ${this.end || 'the beginning'}`);
+    invariant(
+      block.first > this.end,
+      `A block beginning at ${block.first} does not follow ${this.end || 'the beginning'}`,
+    );
     invariant(block.last >= block.first, `A block ends at ${block.last}, before its beginning ${block.first}`);
     const header = encodeBlockHeader(block);
     const bytes = header.length + block.bytes.length;
@@ -242,7 +247,9 @@ export class Spool implements ChangeLog {
     invariant(!this.#closed, 'A closed spool was used');
     if (this.#broken === undefined) return;
     const cause = translateFailure(this.#broken, 'The spool failed before');
-    throw cause instanceof GodwitError ? cause : new GodwitError('GW4002', 'The spool failed before', { cause: this.#broken });
+    throw cause instanceof GodwitError
+      ? cause
+      : new GodwitError('GW4002', 'The spool failed before', { cause: this.#broken });
   }
 }
 

@@ -1,4 +1,17 @@
-import { Binary, BSONRegExp, Code, Decimal128, Double, Int32, Long, MaxKey, MinKey, ObjectId, serialize, Timestamp } from 'bson';
+import {
+  Binary,
+  BSONRegExp,
+  Code,
+  Decimal128,
+  Double,
+  Int32,
+  Long,
+  MaxKey,
+  MinKey,
+  ObjectId,
+  serialize,
+  Timestamp,
+} from 'bson';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { arbNumber, arbValue } from './arbitraries.test-support.ts';
@@ -27,7 +40,10 @@ const key = (a: Raw): string => idKey(a.type, a.buf, a.start, a.end);
 
 const symbol = (text: string): Raw => ({ ...rawOf(text), type: 0x0e });
 const undefinedValue: Raw = ofType(0x06, Buffer.alloc(0));
-const dbPointer: Raw = ofType(0x0c, Buffer.concat([Buffer.from('0300000061620000', 'hex').subarray(0, 7), Buffer.alloc(12)]));
+const dbPointer: Raw = ofType(
+  0x0c,
+  Buffer.concat([Buffer.from('0300000061620000', 'hex').subarray(0, 7), Buffer.alloc(12)]),
+);
 
 /** Ascending; the members of one row are equal (MongoDB manual, "Comparison/Sort Order"). */
 const ORDER: readonly (readonly Raw[])[] = [
@@ -100,7 +116,7 @@ const ORDER: readonly (readonly Raw[])[] = [
 ];
 
 describe('compareValues', () => {
-  test('keeps the manual\'s order', () => {
+  test("keeps the manual's order", () => {
     for (const [i, low] of ORDER.entries()) {
       for (const [j, high] of ORDER.entries()) {
         for (const a of low) for (const b of high) expect([i, j, compare(a, b)]).toEqual([i, j, Math.sign(i - j)]);
@@ -115,7 +131,10 @@ describe('compareValues', () => {
     expect(key(ofType(0x13, large))).toBe(key(rawOf(0)));
   });
 
-  for (const [what, values] of [['numbers', arbNumber], ['all values', arbValue]] as const) {
+  for (const [what, values] of [
+    ['numbers', arbNumber],
+    ['all values', arbValue],
+  ] as const) {
     test(`is a total order of ${what}`, () => {
       const raws = (values as fc.Arbitrary<unknown>).map(rawOf);
       fc.assert(
@@ -172,7 +191,8 @@ describe('idKey', () => {
 });
 
 function holdsNumber(value: unknown): boolean {
-  if (value instanceof Int32 || value instanceof Double || value instanceof Long || value instanceof Decimal128) return true;
+  if (value instanceof Int32 || value instanceof Double || value instanceof Long || value instanceof Decimal128)
+    return true;
   if (value instanceof Code) return value.scope !== null;
   if (Array.isArray(value)) return value.some(holdsNumber);
   return typeof value === 'object' && value !== null && Object.values(value).some(holdsNumber);

@@ -46,18 +46,11 @@ export function typeRank(type: number): number {
 const LOOP_LIMIT = 24;
 
 /** Unsigned bytes, then length. */
-export function compareBytes(
-  a: Buffer,
-  aStart: number,
-  aEnd: number,
-  b: Buffer,
-  bStart: number,
-  bEnd: number,
-): number {
+export function compareBytes(a: Buffer, aStart: number, aEnd: number, b: Buffer, bStart: number, bEnd: number): number {
   const aLength = aEnd - aStart;
   const bLength = bEnd - bStart;
-  const shared = aLength < bLength ? aLength : bLength;
-  const looped = shared < LOOP_LIMIT ? shared : LOOP_LIMIT;
+  const shared = Math.min(aLength, bLength);
+  const looped = Math.min(shared, LOOP_LIMIT);
   for (let i = 0; i < looped; i++) {
     const difference = a[aStart + i]! - b[bStart + i]!;
     if (difference !== 0) return difference;

@@ -62,7 +62,11 @@ describe('walk', () => {
       hex('0e 73 00 03000000 6162 00'),
       hex('0c 70 00 03000000 6162 00 000102030405060708090a0b'),
       hex('0d 63 00 02000000 66 00'),
-      Buffer.concat([hex('0f 77 00'), hex(`${(4 + 6 + scope.length).toString(16).padStart(2, '0')}000000 02000000 66 00`), scope]),
+      Buffer.concat([
+        hex('0f 77 00'),
+        hex(`${(4 + 6 + scope.length).toString(16).padStart(2, '0')}000000 02000000 66 00`),
+        scope,
+      ]),
       hex('05 62 00 06000000 02 02000000 aabb'),
       hex('0b 72 00 61 00 69 00'),
       hex('ff 6d 00'),
@@ -99,13 +103,13 @@ describe('walk', () => {
       hex('02 7a 00 06000000 00 10 71 00 00 00'),
       hex('10 71 00 07000000'),
     );
-    const valueOf = (name: string | Buffer): number => doc.readInt32LE(valueOffset(doc, findElement(doc, 0, name)));
-    expect(valueOf(decomposed)).toBe(1);
-    expect(valueOf(composed)).toBe(2);
-    expect(valueOf('')).toBe(3);
-    expect(valueOf('a')).toBe(4);
-    expect(valueOf(hex('ff'))).toBe(6);
-    expect(valueOf('q')).toBe(7);
+    const intAt = (name: string | Buffer): number => doc.readInt32LE(valueOffset(doc, findElement(doc, 0, name)));
+    expect(intAt(decomposed)).toBe(1);
+    expect(intAt(composed)).toBe(2);
+    expect(intAt('')).toBe(3);
+    expect(intAt('a')).toBe(4);
+    expect(intAt(hex('ff'))).toBe(6);
+    expect(intAt('q')).toBe(7);
     expect(findElement(doc, 0, '\u00ff')).toBe(-1);
     // A name with a NUL in it must not match across the end of another name.
     expect(findElement(doc, 0, Buffer.from('a\0\x04'))).toBe(-1);
@@ -156,8 +160,17 @@ describe('BsonBuilder', () => {
     builder.begin().startDocument('q');
     builder.appendElement(inner[at]!, '_id', inner, valueOffset(inner, at), elementEnd(inner, at)).end();
     builder.appendDocument('u', inner).appendBool('upsert', true);
-    builder.startArray('list').appendInt32(0, -5).appendInt64(1, 2n ** 53n - 1n).appendDouble(2, 0.5).end();
-    builder.appendString('text', 'é\0\u{1f426}').appendNull('nothing').appendTimestamp('time', (7n << 32n) | 9n).end();
+    builder
+      .startArray('list')
+      .appendInt32(0, -5)
+      .appendInt64(1, 2n ** 53n - 1n)
+      .appendDouble(2, 0.5)
+      .end();
+    builder
+      .appendString('text', 'é\0\u{1f426}')
+      .appendNull('nothing')
+      .appendTimestamp('time', (7n << 32n) | 9n)
+      .end();
     expect(deserialize(builder.finish())).toMatchObject({
       q: { _id: 'k' },
       u: { _id: 'k' },

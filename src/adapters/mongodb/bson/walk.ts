@@ -14,12 +14,25 @@ const UNKNOWN = -2;
 /** Size of a value by its type byte; most types have only one size. */
 const FIXED_SIZE = new Int8Array(256).fill(UNKNOWN);
 for (const [type, size] of [
-  [0x01, 8], [0x06, 0], [0x07, 12], [0x08, 1], [0x09, 8], [0x0a, 0], [0x10, 4], [0x11, 8], [0x12, 8], [0x13, 16],
-  [0x7f, 0], [0xff, 0],
+  [0x01, 8],
+  [0x06, 0],
+  [0x07, 12],
+  [0x08, 1],
+  [0x09, 8],
+  [0x0a, 0],
+  [0x10, 4],
+  [0x11, 8],
+  [0x12, 8],
+  [0x13, 16],
+  [0x7f, 0],
+  [0xff, 0],
 ] as const) {
   FIXED_SIZE[type] = size;
 }
 for (const type of [0x02, 0x03, 0x04, 0x05, 0x0b, 0x0c, 0x0d, 0x0e, 0x0f]) FIXED_SIZE[type] = VARIABLE;
+
+// biome-ignore lint/suspicious/noConfusingVoidType: most visitors see every element and return nothing
+type VisitResult = boolean | void;
 
 /** Told of one element; `true` ends the walk. */
 export type ElementVisitor = (
@@ -28,7 +41,7 @@ export type ElementVisitor = (
   nameEnd: number,
   valueStart: number,
   valueEnd: number,
-) => boolean | void;
+) => VisitResult;
 
 function malformed(what: string, offset: number): GodwitError {
   return new GodwitError('GW9001', `Malformed BSON: ${what} at offset ${offset}`, { details: { offset } });

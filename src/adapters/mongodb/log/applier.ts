@@ -29,6 +29,7 @@ export interface ApplierMemory {
 }
 
 export interface ApplierOptions {
+  readonly source: Cluster;
   readonly target: Cluster;
   readonly selection: Selection;
   readonly lanes: number;
@@ -44,7 +45,9 @@ export interface ApplierOptions {
   readonly reconcileViews: (db: string, target: WireConnection) => Promise<void>;
   readonly onTouched?: (collection: TrackedCollection, key: string, id: Slice, idType: number) => void;
   /** Told of every data or structure change of the chosen namespaces, with its position. */
-  readonly onChange?: (namespace: string, position: Position) => void;
+  readonly onChange?: (namespace: string, position: Position, isDelete: boolean) => void;
+  /** Waits while the run is paused. */
+  readonly beforeStep?: () => Promise<void>;
 }
 
 /**
@@ -127,7 +130,7 @@ export class OplogApplier implements LogApplier {
     if (collection.ghost || position <= collection.skipUntil) return;
     const fuzzy = position <= laterOf(collection.fuzzyUntil, this.#options.fuzzyUntil);
     this.#batch.add(collection, entry, fuzzy);
-    this.#options.onChange?.(`${collection.source.db}.${collection.source.name}`, position);
+    this.#options.onChange?.(`${collection.source.db}.${collection.source.name}`, position, entry.op === OP.delete);
   }
 
   #withoutIdentity(entry: LogEntry, position: Position): void {
@@ -177,7 +180,7 @@ export class OplogApplier implements LogApplier {
       case 'structure':
         if (position <= this.#options.structureAsOf || !concernsUs(entry, name, this.#structureContext())) return;
         yield* this.#structure(position, signal, () => carryOut(entry, name, this.#structureContext(), position));
-        this.#options.onChange?.(namespaceText(entry), position);
+        this.#options.onChange?.(namespaceText(entry), position, false);
         return;
       case 'unknown':
         if (this.#concernsDatabase(entry)) throw unknownCommand(entry, name);
@@ -240,6 +243,7 @@ export class OplogApplier implements LogApplier {
   }
 
   async #step(signal: AbortSignal): Promise<Applied> {
+    await this.#options.beforeStep?.();
     failpoint('apply.before-write');
     const writes = await this.#write();
     const targetPosition = await this.#majority();

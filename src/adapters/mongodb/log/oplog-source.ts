@@ -8,6 +8,9 @@ import type { Selection } from '../namespaces.ts';
 import { positionOfTimestamp, readPosition, timestampOf } from '../position.ts';
 import { commandDoc, type WireConnection, type WireReply } from '../wire/connection.ts';
 import { sliceBatch } from '../wire/cursor-batch.ts';
+import { type LogEntry, OP, forEachOperation, namespaceText, readEntry } from './entry.ts';
+import { splitNamespace } from './structure-change.ts';
+import { operationsAt } from './transactions.ts';
 
 export interface OplogSourceOptions {
   readonly cluster: Cluster;
@@ -85,6 +88,23 @@ export class OplogSource implements ChangeSource {
     }
   }
 
+  /** The first entry of a block that changes a chosen namespace, if any. */
+  firstChange(block: LogBlock): { namespace: string; position: Position } | undefined {
+    const { selection } = this.#options;
+    for (let at = 0; at < block.bytes.length; ) {
+      const entry = readEntry(block.bytes, at, true);
+      at = entry.end;
+      if (entry.op === OP.noop) continue;
+      for (const namespace of changedNamespaces(entry)) {
+        const { db, collection } = splitNamespace(namespace);
+        if (selection.includes(db, collection) || (collection === '$cmd' && selection.touchesDatabase(db))) {
+          return { namespace, position: entry.ts as Position };
+        }
+      }
+    }
+    return undefined;
+  }
+
   async #checkHorizon(connection: WireConnection, after: Position): Promise<void> {
     const oldest = await oldestPosition(connection);
     if (oldest <= after) return;
@@ -159,6 +179,14 @@ function blockOf(docs: Buffer, count: number, after: Position): LogBlock | undef
   const first = entryPosition(docs, 0);
   if (first <= after) throw new GodwitError('GW9001', 'The oplog gave an entry from before the position asked for');
   return { first, last: entryPosition(docs, last), count, bytes: docs };
+}
+
+function changedNamespaces(entry: LogEntry): string[] {
+  const array = entry.op === OP.command ? operationsAt(entry) : -1;
+  if (array < 0) return [namespaceText(entry)];
+  const names: string[] = [];
+  forEachOperation(entry.buf, array, (operation) => names.push(namespaceText(operation)));
+  return names;
 }
 
 /** Position of the oplog entry at an offset. */

@@ -43,7 +43,10 @@ export class MessageAssembler {
 
   /** `length` bytes were read into what `readTarget` gave last. */
   wasRead(length: number): void {
-    if (!this.#direct) return this.push(this.#scratch!.subarray(0, length));
+    if (!this.#direct) {
+      this.push(this.#scratch!.subarray(0, length));
+      return;
+    }
     this.#filled += length;
     if (this.#filled === this.#message!.length) this.#deliver();
   }

@@ -151,7 +151,13 @@ describe('WireConnection', () => {
   });
 
   test('a certificate that cannot be read bars the connection', async () => {
-    const target = { host: '127.0.0.1', port: 1, tls: { cert: 'no', key: 'no' }, connectTimeoutMs: 100, socketTimeoutMs: 0 };
+    const target = {
+      host: '127.0.0.1',
+      port: 1,
+      tls: { cert: 'no', key: 'no' },
+      connectTimeoutMs: 100,
+      socketTimeoutMs: 0,
+    };
     await expect(WireConnection.connect(target)).rejects.toMatchObject({ code: 'GW2002' });
   });
 

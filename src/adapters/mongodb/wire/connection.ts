@@ -213,7 +213,10 @@ export class WireConnection {
   }
 
   #send(message: readonly Buffer[], waiting: Waiting): void {
-    if (this.#failure !== undefined) return waiting.fail(this.#failure);
+    if (this.#failure !== undefined) {
+      waiting.fail(this.#failure);
+      return;
+    }
     if (this.#waiting.size === 0 && this.#socketTimeoutMs > 0) this.#socket.setTimeout(this.#socketTimeoutMs);
     this.#waiting.set(requestIdOf(message), waiting);
     // Corked, the pieces leave in one writev without being joined.

@@ -18,19 +18,26 @@ function reply(name: 'firstBatch' | 'nextBatch', docs: object[], id = Long.fromS
 describe('sliceBatch', () => {
   test('lays any documents back to back', () => {
     fc.assert(
-      fc.property(fc.array(arbDocument, { maxLength: 120 }), fc.constantFrom('firstBatch', 'nextBatch'), (docs, name) => {
-        const bytes = docs.map((doc) => Buffer.from(serialize(doc, { checkKeys: false })));
-        const batch = sliceBatch(reply(name, docs));
-        expect(batch.docs.equals(Buffer.concat(bytes))).toBe(true);
-        expect(batch.count).toBe(docs.length);
-        expect(batch.first).toBe(docs.length === 0 ? -1 : 0);
-        expect(batch.last).toBe(docs.length === 0 ? -1 : batch.docs.length - bytes.at(-1)!.length);
-      }),
+      fc.property(
+        fc.array(arbDocument, { maxLength: 120 }),
+        fc.constantFrom('firstBatch', 'nextBatch'),
+        (docs, name) => {
+          const bytes = docs.map((doc) => Buffer.from(serialize(doc, { checkKeys: false })));
+          const batch = sliceBatch(reply(name, docs));
+          expect(batch.docs.equals(Buffer.concat(bytes))).toBe(true);
+          expect(batch.count).toBe(docs.length);
+          expect(batch.first).toBe(docs.length === 0 ? -1 : 0);
+          expect(batch.last).toBe(docs.length === 0 ? -1 : batch.docs.length - bytes.at(-1)!.length);
+        },
+      ),
     );
   });
 
   test('works in place, and what stands around the batch can still be read', () => {
-    const body = reply('nextBatch', Array.from({ length: 1200 }, (_, i) => ({ _id: i, text: 'x'.repeat(i % 90) })));
+    const body = reply(
+      'nextBatch',
+      Array.from({ length: 1200 }, (_, i) => ({ _id: i, text: 'x'.repeat(i % 90) })),
+    );
     const batch = sliceBatch(body);
     expect(batch.docs.buffer).toBe(body.buffer);
     expect(batch.cursorId).toBe(7234567890123456789n);
@@ -42,7 +49,11 @@ describe('sliceBatch', () => {
   test('an exhausted cursor, and a reply without the extras', () => {
     const batch = sliceBatch(bson({ cursor: { id: Long.ZERO, ns: 'db.c', firstBatch: [] }, ok: 1 }));
     expect([batch.cursorId, batch.count, batch.docs.length]).toEqual([0n, 0, 0]);
-    expect([batch.operationTime(), batch.clusterTime(), batch.postBatchResumeToken()]).toEqual([undefined, undefined, undefined]);
+    expect([batch.operationTime(), batch.clusterTime(), batch.postBatchResumeToken()]).toEqual([
+      undefined,
+      undefined,
+      undefined,
+    ]);
   });
 
   test('throws what the server says', () => {

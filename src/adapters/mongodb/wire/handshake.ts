@@ -2,7 +2,7 @@
  * Greets the server and logs in (specifications/source/mongodb-handshake and
  * .../auth). Runs on a connection that does nothing else yet.
  */
-import { arch, platform, release, type as osType } from 'node:os';
+import { arch, type as osType, platform, release } from 'node:os';
 import { Binary, type Document } from 'bson';
 import { GodwitError } from '../../../kernel/errors.ts';
 import { serverCodeOf } from '../errors.ts';
@@ -26,7 +26,8 @@ export async function shakeHands(run: RunCommand, target: WireTarget): Promise<D
     hello: 1,
     helloOk: true,
     client: clientMetadata(target.appName),
-    saslSupportedMechs: user !== undefined && credentials?.mechanism === undefined ? `${sourceOf(credentials)}.${user}` : undefined,
+    saslSupportedMechs:
+      user !== undefined && credentials?.mechanism === undefined ? `${sourceOf(credentials)}.${user}` : undefined,
     $db: 'admin',
   };
   const hello = await greet(run, ask);

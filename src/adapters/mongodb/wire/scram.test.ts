@@ -39,7 +39,7 @@ describe('ScramConversation', () => {
 });
 
 describe('preparePassword', () => {
-  test('is MongoDB\'s digest for SHA-1 and SASLprep for SHA-256', () => {
+  test("is MongoDB's digest for SHA-1 and SASLprep for SHA-256", () => {
     expect(preparePassword('SCRAM-SHA-1', 'user', 'pencil')).toBe('1c33006ec1ffd90f9cadcbcc0e118200');
     expect(preparePassword('SCRAM-SHA-256', 'user', 'pencil')).toBe('pencil');
     // RFC 4013, section 3: a soft hyphen goes, a ligature or a Roman numeral is spelt out.

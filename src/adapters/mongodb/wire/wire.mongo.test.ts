@@ -1,10 +1,27 @@
 import { readFileSync } from 'node:fs';
-import { Binary, Code, Decimal128, Double, Long, MaxKey, MinKey, ObjectId, serialize, Timestamp } from 'bson';
+import {
+  Binary,
+  BSONRegExp,
+  Code,
+  Decimal128,
+  Double,
+  Long,
+  MaxKey,
+  MinKey,
+  ObjectId,
+  serialize,
+  Timestamp,
+} from 'bson';
+import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type ReplicaSet, startReplicaSet } from '../../../../test/servers/index.ts';
+import { arbValue } from '../bson/arbitraries.test-support.ts';
 import { BsonBuilder } from '../bson/builder.ts';
+import { compareDocuments, idKey } from '../bson/compare.ts';
 import { BSON_TYPE } from '../bson/types.ts';
-import { commandDoc, type WireCredentials, WireConnection } from './connection.ts';
+import { docLength, elementEnd, findElement, valueOffset } from '../bson/walk.ts';
+import { parseReply } from './command.ts';
+import { commandDoc, WireConnection, type WireCredentials } from './connection.ts';
 import { sliceBatch } from './cursor-batch.ts';
 
 const START_MS = 120_000;
@@ -12,7 +29,13 @@ const AUTH = { user: 'boss', password: 'p@ss, =\u2168' };
 
 function connect(rs: ReplicaSet, credentials?: WireCredentials): Promise<WireConnection> {
   const { port } = rs.members[0]!;
-  return WireConnection.connect({ host: '127.0.0.1', port, credentials, connectTimeoutMs: 10_000, socketTimeoutMs: 60_000 });
+  return WireConnection.connect({
+    host: '127.0.0.1',
+    port,
+    credentials,
+    connectTimeoutMs: 10_000,
+    socketTimeoutMs: 60_000,
+  });
 }
 
 /** Every document of a collection, as the wire lane slices it. */
@@ -27,6 +50,18 @@ async function readBack(connection: WireConnection, collection: string, batchSiz
     if (batch.cursorId === 0n) return Buffer.concat(all);
     command = commandDoc({ getMore: batch.cursorId, collection, batchSize, $db: 'wire' });
   }
+}
+
+function keyOf(doc: Buffer): string {
+  const at = findElement(doc, 0, '_id');
+  return idKey(doc[at]!, doc, valueOffset(doc, at), elementEnd(doc, at));
+}
+
+/** The server refuses names with a dollar in an `_id`. */
+function holdsDollarName(value: unknown): boolean {
+  if (Array.isArray(value)) return value.some(holdsDollarName);
+  if (typeof value !== 'object' || value === null || Object.getPrototypeOf(value) !== Object.prototype) return false;
+  return Object.entries(value).some(([name, inner]) => name.startsWith('$') || holdsDollarName(inner));
 }
 
 async function insert(connection: WireConnection, collection: string, bytes: Buffer | Buffer[]): Promise<unknown> {
@@ -74,23 +109,44 @@ describe('on a server with users', () => {
     const connection = await connect(rs, login);
     const odd = new BsonBuilder();
     const text = Buffer.from('03000000616200', 'hex');
-    odd.begin().appendInt32('_id', -1).appendElement(0x06, 'undefined', Buffer.alloc(0)).appendElement(0x0e, 'symbol', text);
+    odd
+      .begin()
+      .appendInt32('_id', -1)
+      .appendElement(0x06, 'undefined', Buffer.alloc(0))
+      .appendElement(0x0e, 'symbol', text);
     odd.appendElement(0x0c, 'pointer', Buffer.concat([text, Buffer.alloc(12, 7)])).appendInt32('twice', 1);
-    odd.appendInt32('twice', 2).appendInt32('', 3).appendInt32('e\u0301', 4).appendInt32('\u00e9', 5).appendString('nul', 'a\0b');
-    odd.appendElement(BSON_TYPE.regex, 'regex', Buffer.from('a.b\0ix\0')).appendElement(0x05, 'old', Buffer.from('060000000202000000aabb', 'hex'));
+    odd
+      .appendInt32('twice', 2)
+      .appendInt32('', 3)
+      .appendInt32('e\u0301', 4)
+      .appendInt32('\u00e9', 5)
+      .appendString('nul', 'a\0b');
+    odd
+      .appendElement(BSON_TYPE.regex, 'regex', Buffer.from('a.b\0ix\0'))
+      .appendElement(0x05, 'old', Buffer.from('060000000202000000aabb', 'hex'));
     odd.startArray('array').appendInt32(5, 1).appendInt32('x', 2).end().end();
     const docs = [Buffer.from(odd.finish())];
     for (let i = 0; i < 5000; i++) {
       docs.push(
         Buffer.from(
-          serialize({ _id: i, a: new ObjectId(), b: new Double(1), c: Long.fromNumber(i), d: Decimal128.fromString('1.00'),
-            e: new Binary(Buffer.alloc(i % 300), 5), f: new Timestamp({ t: 1, i }), g: [new MinKey(), new MaxKey(), null],
-            h: new Code('f', { x: 1 }), i: 'y'.repeat(i % 100), j: new Date(i) }),
+          serialize({
+            _id: i,
+            a: new ObjectId(),
+            b: new Double(1),
+            c: Long.fromNumber(i),
+            d: Decimal128.fromString('1.00'),
+            e: new Binary(Buffer.alloc(i % 300), 5),
+            f: new Timestamp({ t: 1, i }),
+            g: [new MinKey(), new MaxKey(), null],
+            h: new Code('f', { x: 1 }),
+            i: 'y'.repeat(i % 100),
+            j: new Date(i),
+          }),
         ),
       );
     }
     expect(await insert(connection, 'types', docs)).toBe(docs.length);
-    for (const batchSize of [1, 7000, 997].slice(1)) {
+    for (const batchSize of [7000, 997]) {
       expect((await readBack(connection, 'types', batchSize)).equals(Buffer.concat(docs))).toBe(true);
     }
     connection.close();
@@ -110,9 +166,45 @@ describe('on a server with users', () => {
     connection.close();
   }, 60_000);
 
+  test('the server sorts by _id as compareValues does, and takes those for one key that idKey does', async () => {
+    const connection = await connect(rs, login);
+    const notAnId = (value: unknown) => Array.isArray(value) || value instanceof BSONRegExp || holdsDollarName(value);
+    const values = fc.sample(
+      arbValue.filter((value) => !notAnId(value)),
+      { numRuns: 3000, seed: 7 },
+    );
+    const docs = values.map((value) => Buffer.from(serialize({ _id: value }, { checkKeys: false })));
+    const reply = await connection.request(commandDoc({ insert: 'order', ordered: false, $db: 'wire' }), {
+      identifier: 'documents',
+      bytes: docs,
+    });
+    const answer = parseReply(reply.body);
+    const refused = new Set<number>();
+    for (const { index, code } of answer.writeErrors ?? []) {
+      expect(code).toBe(11000);
+      refused.add(index);
+    }
+    const keys = new Set(docs.filter((_, i) => !refused.has(i)).map((doc) => keyOf(doc)));
+    expect(docs.every((doc) => keys.has(keyOf(doc)))).toBe(true);
+
+    const found = sliceBatch(
+      (await connection.request(commandDoc({ find: 'order', sort: { _id: 1 }, batchSize: 5000, $db: 'wire' }))).body,
+    );
+    expect(found.count).toBe(docs.length - refused.size);
+    let last: Buffer | undefined;
+    for (let at = 0; at < found.docs.length; at += docLength(found.docs, at)) {
+      const doc = found.docs.subarray(at, at + docLength(found.docs, at));
+      if (last !== undefined) expect(compareDocuments(last, 0, doc, 0)).toBeLessThan(0);
+      last = doc;
+    }
+    connection.close();
+  });
+
   test('an exhaust cursor gives the same documents', async () => {
     const connection = await connect(rs, login);
-    const found = sliceBatch((await connection.request(commandDoc({ find: 'types', batchSize: 10, $db: 'wire' }))).body);
+    const found = sliceBatch(
+      (await connection.request(commandDoc({ find: 'types', batchSize: 10, $db: 'wire' }))).body,
+    );
     let count = found.count;
     let replies = 0;
     const more = commandDoc({ getMore: found.cursorId, collection: 'types', batchSize: 100, $db: 'wire' });
@@ -170,13 +262,16 @@ describe('on a server with TLS', () => {
     expect(status.authInfo.authenticatedUsers).toMatchObject([{ user: clientSubject, db: '$external' }]);
 
     const builder = new BsonBuilder();
-    for (let i = 0; builder.length < 4 * 1024 * 1024; i++) builder.begin().appendInt32('_id', i).appendString('t', 'tls'.repeat(90)).end();
+    for (let i = 0; builder.length < 4 * 1024 * 1024; i++)
+      builder.begin().appendInt32('_id', i).appendString('t', 'tls'.repeat(90)).end();
     await insert(connection, 'tls', builder.finish());
     expect((await readBack(connection, 'tls', 1_000_000)).equals(builder.finish())).toBe(true);
     connection.close();
 
     await expect(WireConnection.connect({ ...target, tls: {} })).rejects.toMatchObject({ code: 'GW2002' });
-    await expect(WireConnection.connect({ ...target, connectTimeoutMs: 2000 })).rejects.toMatchObject({ code: 'GW3001' });
+    await expect(WireConnection.connect({ ...target, connectTimeoutMs: 2000 })).rejects.toMatchObject({
+      code: 'GW3001',
+    });
     const wrong = { username: 'CN=somebody else', mechanism: 'MONGODB-X509' } as const;
     await expect(
       WireConnection.connect({ ...target, tls: { ca, cert: pem, key: pem }, credentials: wrong }),

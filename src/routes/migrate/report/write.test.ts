@@ -2,9 +2,9 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { madeUpReport } from './fixtures/made-up-run.ts';
 import { reportPage } from './page.ts';
 import { marks, peaks, phaseBands, rate } from './series.ts';
-import { madeUpReport } from './testing.ts';
 import { averageCopyMbps, headline, proved } from './words.ts';
 import { writeReport } from './write.ts';
 

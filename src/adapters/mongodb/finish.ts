@@ -1,0 +1,100 @@
+import { GodwitError } from '../../kernel/errors.ts';
+import { BsonBuilder } from './bson/builder.ts';
+import { findElement } from './bson/walk.ts';
+import { type CollectionSpec, listIndexes, readFlag } from './catalog.ts';
+import { serverCodeOf } from './errors.ts';
+import { createIndexes, dropIndex, indexName, indexOption, runRaw, structureError } from './structure.ts';
+import type { WireConnection } from './wire/connection.ts';
+import type { TargetName } from './write.ts';
+
+const CANNOT_CONVERT_TO_UNIQUE = 359;
+const DUPLICATE_KEY = 11000;
+
+/**
+ * Makes the indexes of a target collection exactly those of the source:
+ * unique ones unique, TTL ones alive, hidden ones hidden, none missing and
+ * none too many. For the time between fence and switch, when nothing is
+ * written. Idempotent.
+ */
+export async function finishIndexes(connection: WireConnection, name: TargetName, spec: CollectionSpec): Promise<void> {
+  const collection = spec.series ? name.collection.replace(/^system\.buckets\./, '') : name.collection;
+  const target = { db: name.db, collection };
+  const present = new Map((await listIndexes(connection, name.db, collection)).map((index) => [indexName(index), index]));
+  const wanted = new Set(spec.indexes.map(indexName));
+  for (const extra of present.keys()) if (!wanted.has(extra)) await dropIndex(connection, target, extra);
+  for (const index of spec.indexes) {
+    const found = present.get(indexName(index));
+    if (found) await finishIndex(connection, target, index, found);
+    else await makeUnique(target, index, () => createIndexes(connection, target, [index], { deferred: false }));
+  }
+  await finishExpiry(connection, target, spec);
+}
+
+async function finishIndex(connection: WireConnection, target: TargetName, index: Buffer, found: Buffer): Promise<void> {
+  const name = indexName(index);
+  if (readFlag(index, 'unique') && !readFlag(found, 'unique')) {
+    await makeUnique(target, index, async () => {
+      await modifyIndex(connection, target, name, (out) => out.appendBool('prepareUnique', true));
+      await modifyIndex(connection, target, name, (out) => out.appendBool('unique', true));
+    });
+  }
+  const expiry = indexOption(index, 'expireAfterSeconds');
+  const present = indexOption(found, 'expireAfterSeconds');
+  if (expiry && !(present && present.type === expiry.type && present.value.equals(expiry.value))) {
+    await modifyIndex(connection, target, name, (out) => out.appendElement(expiry.type, 'expireAfterSeconds', expiry.value));
+  }
+  if (readFlag(index, 'hidden') !== readFlag(found, 'hidden')) {
+    await modifyIndex(connection, target, name, (out) => out.appendBool('hidden', readFlag(index, 'hidden')));
+  }
+}
+
+/** The expiry of the collection itself: clustered collections and time series have one. */
+async function finishExpiry(connection: WireConnection, target: TargetName, spec: CollectionSpec): Promise<void> {
+  const options = spec.series ?? spec.options;
+  if (findElement(options, 0, 'expireAfterSeconds') < 0) return;
+  const expiry = indexOption(options, 'expireAfterSeconds');
+  if (!expiry) return;
+  const command = new BsonBuilder(256).begin();
+  command.appendString('collMod', target.collection);
+  command.appendElement(expiry.type, 'expireAfterSeconds', expiry.value);
+  command.appendString('$db', target.db).end();
+  await runRaw(connection, command.finish());
+}
+
+async function modifyIndex(
+  connection: WireConnection,
+  target: TargetName,
+  index: string,
+  change: (out: BsonBuilder) => void,
+): Promise<void> {
+  const command = new BsonBuilder(256).begin();
+  command.appendString('collMod', target.collection);
+  command.startDocument('index').appendString('name', index);
+  change(command);
+  command.end();
+  command.appendString('$db', target.db).end();
+  await runRaw(connection, command.finish());
+}
+
+async function makeUnique(target: TargetName, index: Buffer, work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    const code = serverCodeOf(error);
+    if (code !== CANNOT_CONVERT_TO_UNIQUE && code !== DUPLICATE_KEY) {
+      throw structureError(error, `make index ${indexName(index)} of ${target.db}.${target.collection} unique`);
+    }
+    throw new GodwitError('GW5004', `Index ${indexName(index)} of ${target.db}.${target.collection} has duplicate keys on the target`, {
+      details: { namespace: `${target.db}.${target.collection}`, index: indexName(index) },
+      cause: error,
+    });
+  }
+}
+
+/** Whether the server itself deletes documents of a collection as they age. */
+export function expires(spec: CollectionSpec): boolean {
+  return (
+    findElement(spec.options, 0, 'expireAfterSeconds') >= 0 ||
+    spec.indexes.some((index) => findElement(index, 0, 'expireAfterSeconds') >= 0)
+  );
+}

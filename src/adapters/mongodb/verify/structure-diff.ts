@@ -1,0 +1,131 @@
+import type { Drift } from '../../../kernel/ports.ts';
+import { walk } from '../bson/walk.ts';
+import { type CollectionSpec, type ViewSpec, listDatabase, listIndexes } from '../catalog.ts';
+import type { Selection } from '../namespaces.ts';
+import { deferralOf, deferredIndex, indexName, splitIndexes } from '../structure.ts';
+import type { WireConnection } from '../wire/connection.ts';
+import { digestOf } from './compare-streams.ts';
+
+/** Says nothing about the data: identity and what each server decides by itself. */
+const OWN_OPTIONS = new Set(['uuid', 'flags', 'temp', 'autoIndexId']);
+
+/**
+ * Compares collections, their options and indexes, and views.
+ * @param final after the cutover's finish: unique and TTL must hold as at the
+ *   source; before it they must be deferred.
+ */
+export async function compareStructure(
+  source: { collections: readonly CollectionSpec[]; views: readonly ViewSpec[] },
+  target: WireConnection,
+  selection: Selection,
+  final: boolean,
+): Promise<Drift[]> {
+  const drift: Drift[] = [];
+  const listings = new Map<string, Awaited<ReturnType<typeof listDatabase>>>();
+  const listing = async (db: string) => {
+    const known = listings.get(db) ?? (await listDatabase(target, db));
+    listings.set(db, known);
+    return known;
+  };
+  const expected = new Map<string, Set<string>>();
+  for (const spec of source.collections) {
+    const name = selection.target(spec.db, spec.name);
+    expected.set(name.db, (expected.get(name.db) ?? new Set()).add(name.collection));
+    const unit = `${spec.db}.${spec.name}`;
+    const found = (await listing(name.db)).find((item) => item.name === name.collection && item.type === 'collection');
+    if (!found) {
+      drift.push({ unit, kind: 'structure', key: 'collection', note: 'the collection is missing at the target' });
+      continue;
+    }
+    drift.push(...compareOptions(unit, spec.options, found.options, final));
+    drift.push(...(await compareIndexes(unit, spec, name, target, final)));
+  }
+  for (const view of source.views) {
+    const name = selection.target(view.db, view.name);
+    expected.set(name.db, (expected.get(name.db) ?? new Set()).add(name.collection));
+    const unit = `${view.db}.${view.name}`;
+    const found = (await listing(name.db)).find((item) => item.name === name.collection && item.type === 'view');
+    if (!found) drift.push({ unit, kind: 'structure', key: 'view', note: 'the view is missing at the target' });
+    else if (!found.options.equals(view.options)) {
+      drift.push({ unit, kind: 'structure', key: 'view', sourceDigest: digestOf(view.options), targetDigest: digestOf(found.options) });
+    }
+  }
+  for (const [db, names] of expected) {
+    for (const item of await listing(db)) {
+      if (item.type === 'timeseries' || names.has(item.name) || item.name.startsWith('system.')) continue;
+      drift.push({ unit: `${db}.${item.name}`, kind: 'structure', key: item.type, note: 'exists at the target only' });
+    }
+  }
+  return drift;
+}
+
+function compareOptions(unit: string, source: Buffer, target: Buffer, final: boolean): Drift[] {
+  const left = fields(source, OWN_OPTIONS);
+  const right = fields(target, OWN_OPTIONS);
+  const drift: Drift[] = [];
+  for (const name of new Set([...left.keys(), ...right.keys()])) {
+    // The expiry of a clustered or time series collection waits for the cutover.
+    if (name === 'expireAfterSeconds' && !final) continue;
+    if (left.get(name) === right.get(name)) continue;
+    drift.push({ unit, kind: 'structure', key: `option ${name}`, note: sides(left.get(name), right.get(name)) });
+  }
+  return drift;
+}
+
+async function compareIndexes(
+  unit: string,
+  spec: CollectionSpec,
+  name: { db: string; collection: string },
+  target: WireConnection,
+  final: boolean,
+): Promise<Drift[]> {
+  const indexed = spec.series ? name.collection.replace(/^system\.buckets\./, '') : name.collection;
+  const found = new Map((await listIndexes(target, name.db, indexed)).map((index) => [indexName(index), index]));
+  const { now, later } = splitIndexes(spec.indexes);
+  const drift: Drift[] = [];
+  for (const index of final ? spec.indexes : now) {
+    const other = found.get(indexName(index));
+    found.delete(indexName(index));
+    const key = `index ${indexName(index)}`;
+    if (!other) {
+      drift.push({ unit, kind: 'structure', key, note: 'missing at the target' });
+      continue;
+    }
+    const deferral = deferralOf(index);
+    const wanted = final || !(deferral.unique || deferral.ttl) ? index : deferredIndex(index);
+    const left = fields(wanted, INDEX_OWN);
+    const right = fields(other, INDEX_OWN);
+    for (const field of new Set([...left.keys(), ...right.keys()])) {
+      if (left.get(field) !== right.get(field)) {
+        drift.push({ unit, kind: 'structure', key: `${key} ${field}`, note: sides(left.get(field), right.get(field)) });
+      }
+    }
+  }
+  if (!final) for (const index of later) found.delete(indexName(index));
+  for (const extra of found.keys()) drift.push({ unit, kind: 'structure', key: `index ${extra}`, note: 'exists at the target only' });
+  return drift;
+}
+
+const INDEX_OWN = new Set(['ns', 'background']);
+const NUMBERS = new Set([0x01, 0x10, 0x12]);
+
+/** Fields by name; values as hexadecimal of type and bytes, numbers by value. */
+function fields(doc: Buffer, without: ReadonlySet<string>): Map<string, string> {
+  const out = new Map<string, string>();
+  walk(doc, 0, (type, nameStart, nameEnd, valueStart, valueEnd) => {
+    const name = doc.toString('utf8', nameStart, nameEnd);
+    if (without.has(name)) return;
+    out.set(name, NUMBERS.has(type) ? `number ${numberAt(doc, type, valueStart)}` : `${type} ${doc.toString('hex', valueStart, valueEnd)}`);
+  });
+  return out;
+}
+
+function numberAt(doc: Buffer, type: number, at: number): string {
+  if (type === 0x10) return String(doc.readInt32LE(at));
+  return type === 0x12 ? String(doc.readBigInt64LE(at)) : String(doc.readDoubleLE(at));
+}
+
+function sides(left: string | undefined, right: string | undefined): string {
+  if (left === undefined) return 'set at the target only';
+  return right === undefined ? 'set at the source only' : 'not the same';
+}

@@ -1,0 +1,56 @@
+import type { Slice } from '../log/batch.ts';
+import type { TrackedCollection } from '../log/tracked.ts';
+import { type RawKey, rawKey } from './recheck.ts';
+
+const MOST_KEYS = 300_000;
+
+/**
+ * The keys that the log changed since a proof began: what has to be looked at
+ * again for the proof to hold now. Bounded; a collection with too many keys is
+ * only named, and has to be verified as a whole again.
+ */
+export class TouchedKeys {
+  readonly #keys = new Map<string, Map<string, RawKey>>();
+  readonly #overflowed = new Set<string>();
+  #size = 0;
+
+  add(collection: TrackedCollection, key: string, id: Slice, idType: number): void {
+    // Order is compared as a whole there, always.
+    if (collection.capped || this.#overflowed.has(collection.uuid)) return;
+    let keys = this.#keys.get(collection.uuid);
+    if (!keys) {
+      keys = new Map();
+      this.#keys.set(collection.uuid, keys);
+    }
+    if (keys.has(key)) return;
+    if (this.#size >= MOST_KEYS) {
+      this.#overflowed.add(collection.uuid);
+      this.#size -= keys.size;
+      this.#keys.delete(collection.uuid);
+      return;
+    }
+    keys.set(key, rawKey(id, idType));
+    this.#size += 1;
+  }
+
+  /** Keys by collection. */
+  entries(): [uuid: string, keys: RawKey[]][] {
+    return [...this.#keys].map(([uuid, keys]) => [uuid, [...keys.values()]]);
+  }
+
+  /** Collections too many keys of which changed. */
+  get overflowed(): ReadonlySet<string> {
+    return this.#overflowed;
+  }
+
+  get size(): number {
+    return this.#size;
+  }
+
+  /** Forgets everything: a new proof begins. */
+  clear(): void {
+    this.#keys.clear();
+    this.#overflowed.clear();
+    this.#size = 0;
+  }
+}

@@ -1,0 +1,173 @@
+import { serialize } from 'bson';
+import { throwIfAborted } from '../../../kernel/errors.ts';
+import type { Chunk, ChunkProgress, ChunkVerdict, ChunkVerifier, Drift } from '../../../kernel/ports.ts';
+import type { Position } from '../../../kernel/position.ts';
+import { systemClock } from '../../../kernel/clock.ts';
+import type { Cluster } from '../cluster.ts';
+import { serverCodeOf } from '../errors.ts';
+import type { TrackedCollection } from '../log/tracked.ts';
+import { findChunk, isNatural } from '../partition.ts';
+import { timestampOf } from '../position.ts';
+import type { WireConnection } from '../wire/connection.ts';
+import { type StreamVerdict, compareStreams } from './compare-streams.ts';
+import { compareNatural } from './compare-natural.ts';
+import { DocStream } from './doc-stream.ts';
+
+/**
+ * A moment at which both sides are the same if nothing is wrong: all log
+ * entries up to `source` are visible on the target at `target`, and no later
+ * one is.
+ */
+export interface Moment {
+  readonly source: Position;
+  readonly target: Position;
+}
+
+export interface VerifierOptions {
+  readonly source: Cluster;
+  readonly target: Cluster;
+  readonly readFrom: 'primary' | 'secondary';
+  /** The latest moment. */
+  readonly moment: () => Promise<Moment>;
+  /** What the log knows of a collection now; undefined when it is gone. */
+  readonly collection: (uuid: string) => TrackedCollection | undefined;
+  /** Nothing is written on either side any more: order-sensitive collections must then be equal exactly. */
+  readonly still: () => boolean;
+}
+
+const GONE = 26;
+/** A difference must be seen at so many moments before it counts: structure may change between them. */
+const LOOKS = 3;
+const WHOLE_REPLY = 0x7fffffff;
+
+interface Lane {
+  readonly source: WireConnection;
+  readonly target: WireConnection;
+}
+
+/**
+ * Compares both sides as of one moment by snapshot reads: the source at the
+ * position applied, the target at the time from which that is visible there.
+ * Writes going on meanwhile are invisible to both, so that what differs is
+ * wrong and not late, and there are no false alarms to sort out afterwards.
+ */
+export class MongoVerifier implements ChunkVerifier {
+  readonly #options: VerifierOptions;
+  readonly #idle: Lane[] = [];
+
+  constructor(options: VerifierOptions) {
+    this.#options = options;
+  }
+
+  async verify(chunk: Chunk, progress: ChunkProgress, signal: AbortSignal): Promise<ChunkVerdict> {
+    const lane = this.#idle.pop() ?? (await this.#openLane(signal));
+    const stop = () => {
+      lane.source.close();
+      lane.target.close();
+    };
+    signal.addEventListener('abort', stop, { once: true });
+    try {
+      const verdict = await this.#look(lane, chunk, progress, signal);
+      this.#idle.push(lane);
+      return verdict;
+    } catch (error) {
+      stop();
+      throwIfAborted(signal);
+      throw error;
+    } finally {
+      signal.removeEventListener('abort', stop);
+    }
+  }
+
+  close(): void {
+    for (const lane of this.#idle.splice(0)) {
+      lane.source.close();
+      lane.target.close();
+    }
+  }
+
+  async #openLane(signal: AbortSignal): Promise<Lane> {
+    const { source, target, readFrom } = this.#options;
+    const from = await (readFrom === 'primary' ? source.connectPrimary(signal) : source.connectSecondary(signal));
+    try {
+      return { source: from, target: await target.connectPrimary(signal) };
+    } catch (error) {
+      from.close();
+      throw error;
+    }
+  }
+
+  async #look(lane: Lane, chunk: Chunk, progress: ChunkProgress, signal: AbortSignal): Promise<ChunkVerdict> {
+    let verdict = await this.#once(lane, chunk, progress, signal);
+    let lasting = verdict.drift;
+    for (let look = 1; look < LOOKS && lasting.length > 0; look += 1) {
+      await systemClock.sleep(100 * look, signal);
+      verdict = await this.#once(lane, chunk, () => undefined, signal);
+      const again = new Set(verdict.drift.map(signatureOf));
+      lasting = lasting.filter((drift) => again.has(signatureOf(drift)));
+      // A document changed between two looks shows other digests: it still differs.
+      if (lasting.length === 0 && verdict.drift.length > 0 && look === LOOKS - 1) lasting = [...verdict.drift];
+    }
+    return { docs: verdict.docs, bytes: verdict.bytes, drift: lasting };
+  }
+
+  async #once(lane: Lane, chunk: Chunk, progress: ChunkProgress, signal: AbortSignal): Promise<StreamVerdict> {
+    const empty: StreamVerdict = { docs: 0, bytes: 0, drift: [], truncated: false };
+    const collection = this.#options.collection(chunk.unit);
+    if (!collection || collection.ghost) return empty;
+    const target = { db: collection.target.db, name: collection.target.collection };
+    const source = { ...collection.source, uuid: collection.uuid };
+    const unit = `${collection.source.db}.${collection.source.name}`;
+    try {
+      if (isNatural(chunk.bounds)) return await this.#natural(lane, chunk, unit, source, target, progress, signal);
+      const moment = await this.#options.moment();
+      const read = { batchSize: WHOLE_REPLY };
+      const left = new DocStream(lane.source, findChunk(chunk.bounds, source, { ...read, readConcern: at(moment.source) }), source);
+      const right = new DocStream(lane.target, findChunk(chunk.bounds, target, { ...read, readConcern: at(moment.target) }), target);
+      try {
+        return await compareStreams(unit, left, right, !collection.sequential || collection.capped, progress);
+      } finally {
+        left.release();
+        right.release();
+      }
+    } catch (error) {
+      // Dropped meanwhile; whether the target follows is seen by the comparison of structure.
+      if (serverCodeOf(error) === GONE) return empty;
+      throw error;
+    }
+  }
+
+  /** Capped collections cannot be read as of a moment: their order is compared, and at standstill everything. */
+  async #natural(
+    lane: Lane,
+    chunk: Chunk,
+    unit: string,
+    source: { db: string; name: string; uuid: string },
+    target: { db: string; name: string },
+    progress: ChunkProgress,
+    signal: AbortSignal,
+  ): Promise<StreamVerdict> {
+    const readConcern = Buffer.from(serialize({ level: 'majority' }));
+    const read = { batchSize: WHOLE_REPLY, readConcern };
+    // The target first: what it holds then, the source has held before.
+    const right = new DocStream(lane.target, findChunk(chunk.bounds, target, read), target);
+    await right.next();
+    const left = new DocStream(lane.source, findChunk(chunk.bounds, source, read), source);
+    await left.next();
+    throwIfAborted(signal);
+    try {
+      return await compareNatural(unit, left, right, this.#options.still(), progress);
+    } finally {
+      left.release();
+      right.release();
+    }
+  }
+}
+
+function at(position: Position): Buffer {
+  return Buffer.from(serialize({ level: 'snapshot', atClusterTime: timestampOf(position) }));
+}
+
+function signatureOf(drift: Drift): string {
+  return `${drift.kind} ${drift.key} ${drift.sourceDigest ?? ''} ${drift.targetDigest ?? ''}`;
+}

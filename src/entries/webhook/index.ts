@@ -1,0 +1,1 @@
+export { openWebhookEntry, type WebhookEntryContext, type WebhookEntryOptions } from './entry.ts';

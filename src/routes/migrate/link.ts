@@ -1,0 +1,323 @@
+import { join } from 'node:path';
+import {
+  type ApplierMemory,
+  type Cluster,
+  type Moment,
+  OplogApplier,
+  OplogSource,
+  type Selection,
+  TouchedKeys,
+  type TrackedCollection,
+  adoptCollection,
+  reconcileViews,
+} from '../../adapters/mongodb/index.ts';
+import { type ApplyCheckpoint, applyLog } from '../../kernel/apply.ts';
+import type { Clock } from '../../kernel/clock.ts';
+import { GodwitError, invariant, throwIfAborted } from '../../kernel/errors.ts';
+import { follow } from '../../kernel/follow.ts';
+import { type Position, POSITION_ZERO } from '../../kernel/position.ts';
+import { type RetryPolicy, withRetry } from '../../kernel/retry.ts';
+import { type RunStore, Spool } from '../../state/index.ts';
+
+/** One direction of flow. A new generation begins whenever the direction turns. */
+export interface Generation {
+  readonly number: number;
+  readonly direction: 'forward' | 'reverse';
+  /** The log is spooled from here. */
+  readonly start: Position;
+  /** The structure known at the start holds everything up to here. */
+  readonly structureAsOf: Position;
+}
+
+export interface LinkOptions {
+  readonly generation: Generation;
+  readonly from: Cluster;
+  readonly to: Cluster;
+  /** Of the namespaces at `from`. */
+  readonly selection: Selection;
+  readonly store: RunStore;
+  readonly readFrom: 'primary' | 'secondary';
+  readonly applyLanes: number;
+  readonly clock: Clock;
+  readonly retryForMs: number;
+  readonly onFault: (error: GodwitError | undefined) => void;
+  /** Waits while the run is paused. */
+  readonly gate: () => Promise<void>;
+}
+
+const SYNC_EVERY_MS = 500;
+const TICK_MS = 400;
+const BLOCK_BYTES = 8 * 1024 * 1024;
+
+/** What the log showed of writes to the chosen namespaces. */
+export interface SeenWrites {
+  /** The newest insert, update or change of structure. */
+  newest: { namespace: string; position: Position } | undefined;
+  /** The newest delete of each namespace: a TTL index may be its cause. */
+  readonly deletes: Map<string, Position>;
+}
+
+/** State key of a generation's checkpoint. */
+export function checkpointKey(generation: number): string {
+  return `apply.${generation}`;
+}
+
+/**
+ * Follows one cluster's log into a spool and applies it to the other. Both
+ * halves run on their own: the spool grows while applying is paused, waits for
+ * the copy, or waits out a fault of the target.
+ */
+export class Link {
+  readonly touched = new TouchedKeys();
+  readonly #options: LinkOptions;
+  readonly #spool: Spool;
+  readonly #stop = new AbortController();
+  #applierStop = new AbortController();
+  #follower: Promise<void> = Promise.resolve();
+  #ticker: Promise<void> = Promise.resolve();
+  #applying: Promise<void> = Promise.resolve();
+  #isApplying = false;
+  #failure: unknown;
+  #moment: Moment | undefined;
+  #collections: Map<string, TrackedCollection>;
+  #checkpoint: ApplyCheckpoint;
+  readonly #waiters = new Set<() => void>();
+  readonly seen: SeenWrites = { newest: undefined, deletes: new Map() };
+  /** Seconds between commit and durability at the other side, at the last step. */
+  lagSeconds: number | undefined;
+  entriesApplied = 0;
+
+  private constructor(options: LinkOptions, spool: Spool) {
+    this.#options = options;
+    this.#spool = spool;
+    this.#checkpoint = this.#readCheckpoint();
+    this.#collections = collectionsOf(this.#checkpoint);
+    this.entriesApplied = this.#checkpoint.entries;
+  }
+
+  static async open(options: LinkOptions): Promise<Link> {
+    const dir = join(options.store.paths.dir, `spool-${options.generation.number}`);
+    return new Link(options, await Spool.open(dir));
+  }
+
+  get generation(): Generation {
+    return this.#options.generation;
+  }
+
+  get spoolBytes(): number {
+    return this.#spool.sizeBytes;
+  }
+
+  get spooledTo(): Position {
+    return this.#spool.end;
+  }
+
+  get appliedTo(): Position {
+    return this.#checkpoint.position;
+  }
+
+  get isApplying(): boolean {
+    return this.#isApplying;
+  }
+
+  /** A collection as the log knows it now, by UUID at `from`. */
+  collection(uuid: string): TrackedCollection | undefined {
+    return this.#collections.get(uuid);
+  }
+
+  collections(): TrackedCollection[] {
+    return [...this.#collections.values()];
+  }
+
+  /** Begins to spool. */
+  startFollowing(): void {
+    const { from, selection, readFrom, generation } = this.#options;
+    const source = new OplogSource({ cluster: from, selection, readFrom });
+    this.#follower = follow({
+      source,
+      log: this.#spool,
+      start: generation.start,
+      retry: this.#retry(this.#stop.signal),
+      syncEveryMs: SYNC_EVERY_MS,
+    }).catch((error) => this.#fail(error));
+    this.#ticker = this.#tick();
+  }
+
+  /** Begins to apply what was spooled. The checkpoint of the generation must be complete. */
+  startApplying(): void {
+    invariant(!this.#isApplying, 'The log is being applied already');
+    this.#isApplying = true;
+    this.#applierStop = new AbortController();
+    const signal = AbortSignal.any([this.#stop.signal, this.#applierStop.signal]);
+    let applier: OplogApplier | undefined;
+    this.#applying = applyLog({
+      log: this.#spool,
+      store: this.#options.store,
+      checkpointKey: checkpointKey(this.generation.number),
+      maxBlockBytes: BLOCK_BYTES,
+      retry: this.#retry(signal),
+      openApplier: async (checkpoint) => {
+        applier?.close();
+        applier = await this.#openApplier(checkpoint, signal);
+        return applier;
+      },
+      onApplied: (applied, checkpoint) => {
+        this.#checkpoint = checkpoint;
+        if (applied.memory !== undefined) this.#collections = collectionsOf(checkpoint);
+        this.#moment = { source: applied.position, target: applied.targetPosition };
+        this.entriesApplied = checkpoint.entries;
+        if (applied.committedAtMs > 0) this.lagSeconds = Math.max(0, this.#options.clock.now() - applied.committedAtMs) / 1000;
+        this.#options.onFault(undefined);
+        this.#wake();
+      },
+    })
+      .catch((error) => this.#fail(error))
+      .finally(() => applier?.close());
+  }
+
+  /** Runs `work` while nothing is applied; what follows is replayed as if `work` had come later in the log. */
+  async whileHeld<T>(work: () => Promise<T>): Promise<T> {
+    await this.#stopApplying();
+    try {
+      return await work();
+    } finally {
+      if (!this.#stop.signal.aborted) this.startApplying();
+    }
+  }
+
+  /** Waits until everything up to a position is durable at the other side. */
+  async waitApplied(position: Position, signal: AbortSignal): Promise<void> {
+    await this.#until(() => this.#checkpoint.position >= position && this.#moment !== undefined, signal);
+  }
+
+  /** Marks the log and waits until the mark is applied. */
+  async catchUp(signal: AbortSignal): Promise<Position> {
+    const mark = await this.mark(signal);
+    await this.waitApplied(mark, signal);
+    return mark;
+  }
+
+  /** A position at or after every write acknowledged at `from` so far. */
+  mark(signal: AbortSignal): Promise<Position> {
+    return withRetry(this.#retry(signal), () => this.#options.from.note({ mark: this.#options.clock.now() }));
+  }
+
+  /** The latest moment at which both sides hold the same. */
+  async moment(signal: AbortSignal): Promise<Moment> {
+    await this.#until(() => this.#moment !== undefined, signal);
+    return this.#moment as Moment;
+  }
+
+  /** Rejects when this link has failed for good. */
+  async failed(signal: AbortSignal): Promise<never> {
+    await this.#until(() => false, signal);
+    throw new GodwitError('GW9001', 'A link that never fails ended');
+  }
+
+  async stop(): Promise<void> {
+    this.#stop.abort(new GodwitError('GW8001', 'The link was stopped'));
+    this.#wake();
+    await Promise.allSettled([this.#follower, this.#applying, this.#ticker]);
+    this.#isApplying = false;
+    await this.#spool.close();
+  }
+
+  async #stopApplying(): Promise<void> {
+    this.#applierStop.abort(new GodwitError('GW8001', 'Applying was held'));
+    await this.#applying;
+    this.#isApplying = false;
+    this.#throwFailure();
+  }
+
+  async #openApplier(checkpoint: ApplyCheckpoint, signal: AbortSignal): Promise<OplogApplier> {
+    await this.#options.gate();
+    const { from, to, selection, applyLanes, generation } = this.#options;
+    // Whatever an earlier process applied without living to say so lies before this mark.
+    const fuzzyUntil = await this.#options.from.note({ open: 'applier' });
+    return OplogApplier.open(
+      {
+        source: from,
+        target: to,
+        selection,
+        lanes: applyLanes,
+        memory: checkpoint.memory as ApplierMemory,
+        after: checkpoint.position,
+        structureAsOf: generation.structureAsOf,
+        fuzzyUntil,
+        adopt: (uuid, db, name) => adoptCollection(from, to, selection, uuid, db, name, signal),
+        reconcileViews: (db, target) => reconcileViews(from, target, selection, db),
+        onTouched: (collection, key, id, idType) => this.touched.add(collection, key, id, idType),
+        onChange: (namespace, position, isDelete) => {
+          if (isDelete) this.seen.deletes.set(namespace, position);
+          else this.seen.newest = { namespace, position };
+        },
+        beforeStep: this.#options.gate,
+      },
+      signal,
+    );
+  }
+
+  /** Notes carry the position forward while nothing of ours is written, and make lag visible. */
+  async #tick(): Promise<void> {
+    const { clock, from } = this.#options;
+    const { signal } = this.#stop;
+    while (!signal.aborted) {
+      await from.note({ tick: clock.now() }).catch(() => undefined);
+      await clock.sleep(TICK_MS, signal);
+    }
+  }
+
+  async #until(condition: () => boolean, signal: AbortSignal): Promise<void> {
+    for (;;) {
+      this.#throwFailure();
+      throwIfAborted(signal);
+      throwIfAborted(this.#stop.signal);
+      if (condition()) return;
+      await new Promise<void>((resolve) => {
+        const wake = () => {
+          this.#waiters.delete(wake);
+          signal.removeEventListener('abort', wake);
+          resolve();
+        };
+        this.#waiters.add(wake);
+        signal.addEventListener('abort', wake, { once: true });
+      });
+    }
+  }
+
+  #readCheckpoint(): ApplyCheckpoint {
+    const empty: ApplierMemory = { collections: [], transactions: [] };
+    const stored = this.#options.store.get<ApplyCheckpoint>(checkpointKey(this.#options.generation.number));
+    return stored ?? { position: POSITION_ZERO, restartFrom: POSITION_ZERO, entries: 0, memory: empty };
+  }
+
+  /** Reads the checkpoint again after it was completed outside. */
+  reload(): void {
+    this.#checkpoint = this.#readCheckpoint();
+    this.#collections = collectionsOf(this.#checkpoint);
+  }
+
+  #retry(signal: AbortSignal): RetryPolicy {
+    const { clock, retryForMs, onFault } = this.#options;
+    return { clock, signal, deadlineMs: retryForMs, onRetry: (error) => onFault(error) };
+  }
+
+  #fail(error: unknown): void {
+    if (this.#stop.signal.aborted || this.#applierStop.signal.aborted) return;
+    this.#failure = error;
+    this.#wake();
+  }
+
+  #throwFailure(): void {
+    if (this.#failure !== undefined) throw this.#failure;
+  }
+
+  #wake(): void {
+    for (const waiter of [...this.#waiters]) waiter();
+  }
+}
+
+function collectionsOf(checkpoint: ApplyCheckpoint): Map<string, TrackedCollection> {
+  const memory = checkpoint.memory as ApplierMemory;
+  return new Map(memory.collections.map((collection) => [collection.uuid, collection]));
+}

@@ -1,0 +1,72 @@
+import type { Cluster } from '../../adapters/mongodb/index.ts';
+import { GodwitError } from '../../kernel/errors.ts';
+import { redactUri } from '../../kernel/redact.ts';
+import type { MigrateOptions } from './api.ts';
+
+/**
+ * What a run was begun with, kept in its state. The choice of namespaces
+ * cannot change afterwards; how fast and by which fence can.
+ */
+export interface RunPlan {
+  readonly from: string;
+  readonly to: string;
+  /** Identities of the replica sets, so that a run is never gone on with against another pair. */
+  readonly sourceId: string;
+  readonly targetId: string;
+  readonly include: readonly string[];
+  readonly exclude: readonly string[];
+  readonly rename: readonly string[];
+}
+
+/** Makes the plan of a new run. */
+export async function makePlan(options: MigrateOptions, source: Cluster, target: Cluster): Promise<RunPlan> {
+  return {
+    from: redactUri(options.from),
+    to: redactUri(options.to),
+    sourceId: await source.identity(),
+    targetId: await target.identity(),
+    include: options.include,
+    exclude: options.exclude,
+    rename: options.rename,
+  };
+}
+
+/** Throws GW1003 when the options contradict the plan. */
+export async function assertSamePlan(plan: RunPlan, options: MigrateOptions, source: Cluster, target: Cluster): Promise<void> {
+  const now = await makePlan(options, source, target);
+  const same = (a: readonly string[], b: readonly string[]) => JSON.stringify([...a].sort()) === JSON.stringify([...b].sort());
+  const wrong: string[] = [];
+  if (now.sourceId !== plan.sourceId) wrong.push(`--from is another replica set than ${plan.from}`);
+  if (now.targetId !== plan.targetId) wrong.push(`--to is another replica set than ${plan.to}`);
+  for (const key of ['include', 'exclude', 'rename'] as const) {
+    if (!same(plan[key], now[key])) wrong.push(`--${key} was ${plan[key].join(', ') || 'not given'}`);
+  }
+  if (wrong.length === 0) return;
+  throw new GodwitError('GW1003', `Run ${options.run} was begun differently: ${wrong.join('; ')}`, { details: { run: options.run } });
+}
+
+/** The same choice seen from the target: what flows back after the switch. */
+export function reversedChoice(plan: Pick<RunPlan, 'include' | 'exclude' | 'rename'>): {
+  include: string[];
+  exclude: string[];
+  rename: string[];
+} {
+  const pairs = plan.rename.map((text) => text.split('=') as [string, string]);
+  const databases = new Map(pairs.filter(([from]) => !from.includes('.')));
+  const collections = pairs.filter(([from]) => from.includes('.'));
+  const moved = (pattern: string) => {
+    const exact = collections.find(([from]) => from === pattern);
+    if (exact) return exact[1];
+    const dot = pattern.indexOf('.');
+    const db = dot < 0 ? pattern : pattern.slice(0, dot);
+    return (databases.get(db) ?? db) + (dot < 0 ? '' : pattern.slice(dot));
+  };
+  const include = plan.include.map(moved);
+  // A renamed collection may lie outside every pattern of databases.
+  for (const [, to] of collections) if (plan.include.length > 0) include.push(to);
+  return {
+    include: [...new Set(include)],
+    exclude: plan.exclude.map(moved),
+    rename: pairs.map(([from, to]) => `${to}=${from}`),
+  };
+}

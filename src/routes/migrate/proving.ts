@@ -1,0 +1,189 @@
+import {
+  type Cluster,
+  type Selection,
+  MongoVerifier,
+  type TrackedCollection,
+  compareKeys,
+  compareStructure,
+  planChunks,
+  readCatalog,
+  repairDrift,
+} from '../../adapters/mongodb/index.ts';
+import { GodwitError } from '../../kernel/errors.ts';
+import { failpoint } from '../../kernel/failpoint.ts';
+import type { Chunk, Drift } from '../../kernel/ports.ts';
+import { withRetry } from '../../kernel/retry.ts';
+import { verifyAll } from '../../kernel/verify.ts';
+import type { Link } from './link.ts';
+import { KEY, type ProofRecord, type RunContext } from './run-context.ts';
+
+const CHUNK_BYTES = 64 * 1024 * 1024;
+const LANES = 2;
+const STRUCTURE_LOOKS = 5;
+
+/** The two sides of the flow under way. */
+interface Sides {
+  readonly from: Cluster;
+  readonly to: Cluster;
+  readonly selection: Selection;
+}
+
+/**
+ * Compares everything on both sides while both live. Resumable: a comparison
+ * begun earlier goes on with the chunks that are left, as long as the same
+ * process keeps track of what changed since; after a restart it begins again.
+ * @param only restricts it to some collections, by UUID
+ */
+export async function prove(run: RunContext, link: Link, sides: Sides, only?: ReadonlySet<string>): Promise<Drift[]> {
+  const { store } = run;
+  await link.catchUp(run.signal);
+  store.clearChunks('verify');
+  store.clearDrift();
+  link.touched.clear();
+  run.meter.verifyDocs = 0;
+  run.meter.verifyBytes = 0;
+  const chunks = await withRetry(run.retry(), () => planVerify(run, link, sides, only));
+  store.putChunks('verify', chunks);
+  record(run, link, 'running', 0);
+  const verifier = openVerifier(run, link, sides, false);
+  try {
+    await verifyAll({
+      verifier,
+      lanes: LANES,
+      ledger: {
+        pending: () => store.pendingChunks('verify'),
+        done: (chunk, docs, bytes) => store.chunkDone('verify', chunk.id, { docs, bytes }),
+      },
+      retry: run.retry(),
+      onProgress: (docs, bytes) => run.meter.verified(docs, bytes),
+      onDrift: (drift) => store.putDrift(drift),
+      gate: run.gate,
+    });
+  } finally {
+    verifier.close();
+  }
+  store.putDrift(await structureDrift(run, link, sides, false));
+  failpoint('verify.before-verdict');
+  const drift = store.drift();
+  record(run, link, drift.length === 0 ? 'equal' : 'different', drift.length);
+  return drift;
+}
+
+function record(run: RunContext, link: Link, state: ProofRecord['state'], drift: number): void {
+  const proof: ProofRecord = {
+    state,
+    at: new Date(run.clock.now()).toISOString(),
+    docs: run.meter.verifyDocs,
+    bytes: run.meter.verifyBytes,
+    drift,
+    direction: link.generation.direction,
+  };
+  run.store.commit(() => {
+    run.store.set(KEY.proof, proof);
+    if (state !== 'running') run.store.event('verified', { state, drift, docs: proof.docs, bytes: proof.bytes });
+  });
+}
+
+async function planVerify(run: RunContext, link: Link, sides: Sides, only: ReadonlySet<string> | undefined): Promise<Chunk[]> {
+  const connection = await sides.from.connectPrimary(run.signal);
+  try {
+    const catalog = await readCatalog(sides.from, sides.selection, run.signal);
+    const chunks: Chunk[] = [];
+    for (const spec of catalog.collections) {
+      if (only && !only.has(spec.uuid)) continue;
+      if (!link.collection(spec.uuid)) continue;
+      for (const chunk of await planChunks(sides.from, connection, spec, CHUNK_BYTES)) chunks.push({ ...chunk, id: chunks.length });
+    }
+    return chunks;
+  } finally {
+    connection.close();
+  }
+}
+
+function openVerifier(run: RunContext, link: Link, sides: Sides, still: boolean): MongoVerifier {
+  return new MongoVerifier({
+    source: sides.from,
+    target: sides.to,
+    readFrom: link.generation.direction === 'forward' ? run.readFrom : 'primary',
+    moment: () => link.moment(run.signal),
+    collection: (uuid) => link.collection(uuid),
+    still: () => still,
+  });
+}
+
+/** Structure that differs, seen again after the log moved on: what is merely under way settles. */
+async function structureDrift(run: RunContext, link: Link, sides: Sides, final: boolean): Promise<Drift[]> {
+  let drift: Drift[] = [];
+  for (let look = 0; look < STRUCTURE_LOOKS; look += 1) {
+    drift = await withRetry(run.retry(), async () => {
+      const catalog = await readCatalog(sides.from, sides.selection, run.signal);
+      if (!final) await link.waitApplied(catalog.position, run.signal);
+      const connection = await sides.to.connectPrimary(run.signal);
+      try {
+        return await compareStructure(catalog, connection, sides.selection, final || link.generation.direction === 'reverse');
+      } finally {
+        connection.close();
+      }
+    });
+    if (drift.length === 0 || final) return drift;
+    await run.clock.sleep(200 * (look + 1), run.signal);
+  }
+  return drift;
+}
+
+/**
+ * Proves, at standstill, what changed since the last proof: every key the log
+ * touched, every collection whose order counts, and all of the structure.
+ */
+export async function proveLastChanges(run: RunContext, link: Link, sides: Sides): Promise<{ drift: Drift[]; keys: number }> {
+  const from = await sides.from.connectPrimary(run.signal);
+  const to = await sides.to.connectPrimary(run.signal);
+  const drift: Drift[] = [];
+  let keys = 0;
+  try {
+    for (const [uuid, touched] of link.touched.entries()) {
+      const collection = link.collection(uuid);
+      if (!collection || collection.ghost) continue;
+      keys += touched.length;
+      drift.push(...(await compareKeys(from, to, collection, touched)));
+    }
+    drift.push(...(await structureDrift(run, link, sides, true)));
+  } finally {
+    from.close();
+    to.close();
+  }
+  const verifier = openVerifier(run, link, sides, true);
+  try {
+    const sequential = link.collections().filter((collection) => collection.capped && !collection.ghost);
+    for (const collection of sequential) {
+      const chunk: Chunk = { id: 0, unit: collection.uuid, bounds: NATURAL, docs: 0, bytes: 0 };
+      drift.push(...(await verifier.verify(chunk, () => undefined, run.signal)).drift);
+    }
+  } finally {
+    verifier.close();
+  }
+  return { drift, keys };
+}
+
+/** `{natural: true}` in BSON. */
+const NATURAL = Buffer.from([15, 0, 0, 0, 8, 0x6e, 0x61, 0x74, 0x75, 0x72, 0x61, 0x6c, 0, 1, 0]);
+
+/** Copies again what differs; returns what still does. */
+export async function repair(run: RunContext, link: Link, sides: Sides, drift: readonly Drift[]): Promise<Drift[]> {
+  const structure = drift.filter((row) => row.kind === 'structure');
+  if (structure.length > 0) {
+    const first = structure[0] as Drift;
+    throw new GodwitError('GW6001', `${first.unit} differs in structure (${first.key}: ${first.note ?? ''}); documents can be repaired, this cannot yet`, {
+      details: { unit: first.unit, key: first.key },
+    });
+  }
+  const byName = new Map<string, TrackedCollection>(
+    link.collections().map((collection) => [`${collection.source.db}.${collection.source.name}`, collection]),
+  );
+  const repaired = await link.whileHeld(() =>
+    withRetry(run.retry(), () => repairDrift(sides.from, sides.to, drift, (name) => byName.get(name), run.signal)),
+  );
+  run.store.event('repaired', { documents: repaired });
+  failpoint('verify.repair.after');
+  return prove(run, link, sides);
+}

@@ -1,0 +1,70 @@
+import type { Cluster, Selection } from '../../adapters/mongodb/index.ts';
+import type { Clock } from '../../kernel/clock.ts';
+import type { GodwitError } from '../../kernel/errors.ts';
+import type { Drift } from '../../kernel/ports.ts';
+import type { RetryPolicy } from '../../kernel/retry.ts';
+import type { Throttle } from '../../kernel/throttle.ts';
+import type { RunStore } from '../../state/index.ts';
+import type { FenceKind, MigrateOptions } from './api.ts';
+import type { Link } from './link.ts';
+import type { Meter } from './meter.ts';
+import type { RunPlan } from './plan.ts';
+
+/** What the phases of a running migration share. */
+export interface RunContext {
+  readonly options: MigrateOptions;
+  readonly store: RunStore;
+  readonly plan: RunPlan;
+  readonly source: Cluster;
+  readonly target: Cluster;
+  /** Of namespaces at the source. */
+  readonly selection: Selection;
+  readonly clock: Clock;
+  readonly meter: Meter;
+  readonly throttle: Throttle;
+  readonly signal: AbortSignal;
+  readonly readFrom: 'primary' | 'secondary';
+  /** Waits while the run is paused. */
+  readonly gate: () => Promise<void>;
+  readonly onFault: (error: GodwitError | undefined) => void;
+  retry(signal?: AbortSignal): RetryPolicy;
+  /** The flow of changes that is under way, if any. */
+  link: Link | undefined;
+}
+
+/** The last comparison, as it is kept in the run's state. */
+export interface ProofRecord {
+  readonly state: 'running' | 'equal' | 'different';
+  readonly at: string;
+  readonly docs: number;
+  readonly bytes: number;
+  readonly drift: number;
+  readonly direction: 'forward' | 'reverse';
+}
+
+/** What is kept of a cutover. */
+export interface CutoverRecord {
+  readonly fence: FenceKind;
+  readonly raisedAtMs?: number;
+  /** Log position after which no write of the business may come. */
+  readonly fencePosition?: string;
+  readonly stallMs?: number;
+  readonly switchedAt?: string;
+}
+
+export const KEY = {
+  catalog: 'catalog',
+  generation: 'generation',
+  proof: 'proof',
+  cutover: 'cutover',
+  copyStart: (uuid: string) => `copy.start.${uuid}`,
+  confirmedAt: 'confirmed.position',
+  cleanup: 'cleanup.plan',
+} as const;
+
+/** Rows that a result lists at most. */
+export const SHOWN_DRIFT = 50;
+
+export function shownDrift(drift: readonly Drift[]): Drift[] {
+  return drift.slice(0, SHOWN_DRIFT);
+}
