@@ -17,3 +17,4 @@ export { repairDrift } from './verify/repair.ts';
 export { compareStructure } from './verify/structure-diff.ts';
 export { type Moment, MongoVerifier } from './verify/verifier.ts';
 export { makeViews, reconcileViews } from './views.ts';
+export { availableFences, openFence } from './fence/index.ts';

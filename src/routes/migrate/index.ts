@@ -1,0 +1,72 @@
+/** The `migrate` route: one business's data from one cluster to another, while it lives. */
+import { GodwitError } from '../../kernel/errors.ts';
+import { systemClock } from '../../kernel/clock.ts';
+import { RunStore } from '../../state/index.ts';
+import type { CommandArgs, CommandName, CommandResult, MigrateOptions } from './api.ts';
+import { Runner, type RunnerHooks, isRunning } from './runner.ts';
+
+export { check } from './preflight.ts';
+export { runs, status } from './status.ts';
+
+const POLL_MS = 100;
+
+/** Runs a migration, from the start or from where its state says, until it is done, `--until`, or the signal. */
+export async function run(options: MigrateOptions, hooks: RunnerHooks): Promise<CommandResult> {
+  const runner = await Runner.open(options, hooks, true);
+  try {
+    return await runner.go();
+  } finally {
+    await runner.close();
+  }
+}
+
+/**
+ * Carries a command out: through the process that runs the run when there is
+ * one, or else right here, for which the connection strings are needed.
+ */
+export async function command(
+  name: CommandName,
+  options: MigrateOptions | { state: string; run: string },
+  args: CommandArgs,
+  hooks: RunnerHooks,
+): Promise<CommandResult> {
+  if (isRunning(options.state, options.run)) return ask(name, options, args, hooks.signal);
+  if (!('from' in options)) {
+    throw new GodwitError('GW1001', `No process runs ${options.run} now, so ${name} needs --from and --to`, {
+      details: { run: options.run },
+    });
+  }
+  const runner = await Runner.open(options, hooks, false);
+  try {
+    return await runner.once(name, args);
+  } finally {
+    await runner.close();
+  }
+}
+
+async function ask(
+  name: CommandName,
+  options: { state: string; run: string },
+  args: CommandArgs,
+  signal: AbortSignal,
+): Promise<CommandResult> {
+  const store = RunStore.open(options.state, options.run);
+  try {
+    const id = store.request(name, args);
+    for (;;) {
+      const answer = store.answerOf(id);
+      if (answer?.ok) return answer.result as CommandResult;
+      if (answer) {
+        const error = answer.error as { code: GodwitError['code']; message: string; details?: GodwitError['details'] };
+        throw new GodwitError(error.code, error.message, { details: error.details });
+      }
+      if (signal.aborted) throw new GodwitError('GW8001', `Stopped waiting for ${name}; the running process goes on with it`);
+      if (!isRunning(options.state, options.run)) {
+        throw new GodwitError('GW3001', `The process that ran ${options.run} ended before it answered`, { details: { run: options.run } });
+      }
+      await systemClock.sleep(POLL_MS, signal);
+    }
+  } finally {
+    store.close();
+  }
+}

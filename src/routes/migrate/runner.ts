@@ -1,0 +1,361 @@
+import {
+  Cluster,
+  makeSelection,
+} from '../../adapters/mongodb/index.ts';
+import { systemClock } from '../../kernel/clock.ts';
+import { GodwitError, isAborted, throwIfAborted } from '../../kernel/errors.ts';
+import { isFinal } from '../../kernel/phase.ts';
+import { Throttle } from '../../kernel/throttle.ts';
+import { type RunLock, RunStore, acquireRunLock, runLockHolder } from '../../state/index.ts';
+import type { CommandArgs, CommandName, CommandResult, MigrateOptions, MigrateStatus, RunEvent } from './api.ts';
+import { type CommandAnswer, perform } from './commands.ts';
+import { beginCopy, finishCopy } from './copying.ts';
+import { recoverCutover } from './cutover.ts';
+import { currentGeneration } from './generations.ts';
+import { watchNeighbours } from './neighbours.ts';
+import { Meter } from './meter.ts';
+import { type RunPlan, assertSamePlan, makePlan } from './plan.ts';
+import { assertReady } from './preflight.ts';
+import { prove } from './proving.ts';
+import { KEY, type ProofRecord, type RunContext, shownDrift } from './run-context.ts';
+import { openLink, sidesOf } from './sides.ts';
+import { buildStatus, runs } from './status.ts';
+import { saveReport } from './save-report.ts';
+
+export interface RunnerHooks {
+  readonly signal: AbortSignal;
+  readonly onEvent: (event: RunEvent) => void;
+}
+
+const POLL_MS = 150;
+const STATUS_MS = 500;
+const SAMPLE_MS = 1_000;
+
+/**
+ * The one process that moves a run. It holds the run's lock, goes through the
+ * phases from wherever the state says, and answers the commands that other
+ * processes leave in the state.
+ */
+export class Runner {
+  readonly #run: RunContext;
+  readonly #lock: RunLock;
+  readonly #hooks: RunnerHooks;
+  readonly #stop: AbortController;
+  #fault: MigrateStatus['fault'] = null;
+  #timer: NodeJS.Timeout | undefined;
+  #sampledMs = 0;
+  #eventSeq = 0;
+  #cutoverRefused = false;
+
+  private constructor(run: RunContext, lock: RunLock, hooks: RunnerHooks, stop: AbortController) {
+    this.#run = run;
+    this.#lock = lock;
+    this.#hooks = hooks;
+    this.#stop = stop;
+  }
+
+  /** Takes the run's lock, connects both sides, and makes the run if there is none yet. */
+  static async open(options: MigrateOptions, hooks: RunnerHooks, mayCreate: boolean): Promise<Runner> {
+    const source = await Cluster.connect('source', options.from);
+    let target: Cluster | undefined;
+    let lock: RunLock | undefined;
+    try {
+      target = await Cluster.connect('target', options.to);
+      await makeRun(options, source, target, mayCreate, hooks.signal);
+      // The lock comes before the state is opened for writing: opening may bring an older format up to date.
+      lock = acquireRunLock(options.state, options.run);
+      const store = RunStore.open(options.state, options.run);
+      const plan = store.plan<RunPlan>();
+      await assertSamePlan(plan, options, source, target);
+      const stop = new AbortController();
+      const signal = AbortSignal.any([hooks.signal, stop.signal]);
+      const readFrom = options.readFrom ?? ((await source.members()).hosts.length > 1 ? 'secondary' : 'primary');
+      let runner: Runner | undefined;
+      const run: RunContext = {
+        options,
+        store,
+        plan,
+        source,
+        target,
+        selection: makeSelection(plan.include, plan.exclude, plan.rename),
+        clock: systemClock,
+        meter: new Meter(systemClock),
+        throttle: new Throttle(systemClock),
+        signal,
+        readFrom,
+        link: undefined,
+        gate: () => waitWhilePaused(store, signal),
+        onFault: (error) => runner?.noteFault(error),
+        retry: (other) => ({
+          clock: systemClock,
+          signal: other ?? signal,
+          deadlineMs: options.retryForSeconds * 1000,
+          onRetry: (error) => runner?.noteFault(error),
+        }),
+      };
+      if (options.maxMbps) run.throttle.limit(options.maxMbps * 1e6, `--max-mbps ${options.maxMbps}`);
+      run.meter.startFrom(store);
+      runner = new Runner(run, lock, hooks, stop);
+      runner.#eventSeq = store.events().at(-1)?.seq ?? 0;
+      runner.#timer = setInterval(() => runner?.publish(), STATUS_MS);
+      return runner;
+    } catch (error) {
+      lock?.release();
+      await target?.close();
+      await source.close();
+      throw error;
+    }
+  }
+
+  /** Goes on until there is nothing left to do without a person, or until `--until`. */
+  async go(): Promise<CommandResult> {
+    const { store, options } = this.#run;
+    const began = store.phase;
+    await this.#advance();
+    for (;;) {
+      throwIfAborted(this.#run.signal);
+      const done = this.#reached();
+      if (done) return this.result('run', done, began === store.phase && isFinal(store.phase));
+      await this.#answerRequests();
+      await this.#automatic(options);
+      await this.#orFailure(this.#run.clock.sleep(POLL_MS, this.#run.signal));
+    }
+  }
+
+  /** Carries out one command and ends: for when no other process runs the run. */
+  async once(name: CommandName, args: CommandArgs): Promise<CommandResult> {
+    if (name === 'verify' || name === 'cutover' || name === 'rollback' || name === 'confirm') await this.#advance();
+    const answer = await this.#orFailure(perform(this.#run, name, args));
+    return this.result(name, answer.message, answer.already, answer);
+  }
+
+  /** Ends everything in order; the state stays for the next process. */
+  async close(): Promise<void> {
+    clearInterval(this.#timer);
+    this.#stop.abort(new GodwitError('GW8001', 'The runner ended'));
+    await this.#run.link?.stop();
+    this.publish();
+    saveReport(this.#run, this.status());
+    this.#run.store.close();
+    this.#lock.release();
+    await Promise.allSettled([this.#run.source.close(), this.#run.target.close()]);
+  }
+
+  status(): MigrateStatus {
+    const { store, meter, throttle, link, selection } = this.#run;
+    return buildStatus(
+      store,
+      {
+        meter,
+        throttled: throttle.reason,
+        fault: this.#fault,
+        lagSeconds: link?.isApplying ? link.lagSeconds : undefined,
+        spooledTo: link?.spooledTo,
+        spoolBytes: link?.spoolBytes ?? 0,
+        selectionTarget: (db, name) => selection.target(db, name),
+      },
+      { alive: true, pid: process.pid },
+    );
+  }
+
+  /** Remembers the fault being waited out; `undefined` when it passed. */
+  noteFault(error: GodwitError | undefined): void {
+    if (error === undefined) {
+      this.#fault = null;
+      return;
+    }
+    if (this.#fault?.code === error.code) return;
+    this.#fault = { code: error.code, message: error.message, since: new Date().toISOString() };
+    this.#run.store.event('fault', { code: error.code, message: error.message });
+  }
+
+  /** Tells listeners and other processes where the run stands. */
+  publish(): void {
+    const { store, meter, link, clock } = this.#run;
+    meter.entries = link?.entriesApplied ?? meter.entries;
+    meter.read();
+    const status = this.status();
+    const now = clock.now();
+    store.heartbeat(process.pid, now);
+    store.setLive(status);
+    if (now - this.#sampledMs >= SAMPLE_MS) {
+      this.#sampledMs = now;
+      store.sample(now, {
+        copyBytes: meter.copyBytes,
+        copyDocs: meter.copyDocs,
+        entriesApplied: meter.entries,
+        lagSeconds: status.log.lagSeconds ?? 0,
+        spoolBytes: status.log.spoolBytes,
+        verifyDocs: meter.verifyDocs,
+      });
+    }
+    for (const event of store.events(this.#eventSeq)) {
+      this.#eventSeq = event.seq;
+      this.#hooks.onEvent({ type: 'event', at: new Date(event.atMs).toISOString(), kind: event.kind, data: event.data });
+    }
+    this.#hooks.onEvent({ type: 'status', status });
+  }
+
+  result(command: string, message: string, already: boolean, answer: Partial<CommandAnswer> = {}): CommandResult {
+    const { store } = this.#run;
+    return {
+      version: 1,
+      command,
+      run: store.run,
+      phase: store.phase,
+      already,
+      message,
+      ...(answer.drift ? { drift: shownDrift(answer.drift) } : {}),
+      ...(answer.stallMs === undefined ? {} : { stallMs: answer.stallMs }),
+      report: saveReport(this.#run, this.status()),
+    };
+  }
+
+  /** Brings the run from its durable phase to where changes flow. */
+  async #advance(): Promise<void> {
+    const run = this.#run;
+    const { store } = run;
+    if (isFinal(store.phase) || store.phase === 'confirmed' || store.phase === 'cleaning') return;
+    if (store.phase === 'created') await beginCopy(run);
+    if (store.phase === 'rolled-back') store.enter('following', 'followed-again');
+    run.link = await openLink(run, currentGeneration(store));
+    run.link.startFollowing();
+    if (store.phase === 'copying') {
+      const neighbours = watchNeighbours(run);
+      try {
+        await this.#orFailure(finishCopy(run));
+      } finally {
+        await neighbours.stop();
+      }
+      run.link.reload();
+      if (this.#stopsAt('copied')) return;
+    }
+    run.link.startApplying();
+    await recoverCutover(run);
+    await this.#turnIfSwitched();
+    if (store.phase === 'rolling-back') await this.#orFailure(perform(run, 'rollback', {}));
+  }
+
+  /** After a switch the flow goes back: the link of the former direction gives way. */
+  async #turnIfSwitched(): Promise<void> {
+    const run = this.#run;
+    const generation = run.store.get<{ number: number }>(KEY.generation);
+    if (!run.link || !generation || run.link.generation.number === generation.number) return;
+    await run.link.stop();
+    run.link = await openLink(run, currentGeneration(run.store));
+    run.link.startFollowing();
+    run.link.startApplying();
+  }
+
+  /** What the run does without being told. */
+  async #automatic(options: MigrateOptions): Promise<void> {
+    const run = this.#run;
+    const { store } = run;
+    if (store.flag('paused') || !run.link) return;
+    if (store.phase === 'following' && this.#proofIsDue()) {
+      const drift = await this.#orFailure(prove(run, run.link, sidesOf(run, 'forward')));
+      if (drift.length === 0) store.enter('verified', 'verified');
+      else if (options.until === 'verified' || options.cutover === 'auto') {
+        throw new GodwitError('GW6001', `Verification found ${drift.length} differences`, { details: { drift: drift.length } });
+      }
+    }
+    if (store.phase === 'verified' && options.cutover === 'auto' && !this.#cutoverRefused) {
+      this.#cutoverRefused = true;
+      await this.#perform('cutover', {});
+      this.#cutoverRefused = false;
+    }
+    if (store.phase === 'switched' && options.confirmAfterSeconds !== undefined) {
+      const switchedAt = Date.parse(this.status().cutover.switchedAt ?? '');
+      if (run.clock.now() - switchedAt >= options.confirmAfterSeconds * 1000) await this.#perform('confirm', {});
+    }
+  }
+
+  /** The first proof comes by itself, once the target has caught up; later ones are asked for. */
+  #proofIsDue(): boolean {
+    const { link, store } = this.#run;
+    const proof = store.get<ProofRecord>(KEY.proof);
+    const caughtUp = link?.lagSeconds !== undefined && link.lagSeconds < 5;
+    return caughtUp && (proof === undefined || proof.state === 'running' || proof.direction === 'reverse');
+  }
+
+  async #answerRequests(): Promise<void> {
+    const { store } = this.#run;
+    for (const request of store.pendingRequests()) {
+      try {
+        const answer = await this.#perform(request.command as CommandName, request.args as CommandArgs);
+        store.answer(request.id, { ok: true, result: this.result(request.command, answer.message, answer.already, answer) });
+      } catch (error) {
+        const known = error instanceof GodwitError ? error : new GodwitError('GW9001', String(error), { cause: error });
+        store.answer(request.id, { ok: false, error: { code: known.code, message: known.message, details: known.details } });
+        if (known.disposition === 'fatal' || isAborted(known)) throw error;
+      }
+    }
+  }
+
+  async #perform(name: CommandName, args: CommandArgs): Promise<CommandAnswer> {
+    const answer = await this.#orFailure(perform(this.#run, name, args));
+    await this.#turnIfSwitched();
+    if (this.#run.store.phase === 'rolled-back') {
+      await this.#run.link?.stop();
+      this.#run.link = undefined;
+    }
+    return answer;
+  }
+
+  /** Waits for work, but not past the failure of the flow of changes. */
+  async #orFailure<T>(work: Promise<T>): Promise<T> {
+    const { link, signal } = this.#run;
+    if (!link) return work;
+    const over = new AbortController();
+    const failed = link.failed(AbortSignal.any([signal, over.signal]));
+    failed.catch(() => undefined);
+    try {
+      return await Promise.race([work, failed]);
+    } finally {
+      over.abort();
+      work.catch(() => undefined);
+    }
+  }
+
+  #stopsAt(until: MigrateOptions['until']): boolean {
+    return this.#run.options.until === until;
+  }
+
+  /** Why the run stops here, in words; undefined to go on. */
+  #reached(): string | undefined {
+    const { store, link } = this.#run;
+    const { phase } = store;
+    if (phase === 'done') return 'The run is complete: the source\'s data was deleted';
+    if (phase === 'cancelled') return 'The run was cancelled';
+    if (phase === 'confirmed' || phase === 'cleaning') return 'Confirmed: the target is the only side in use';
+    if (phase === 'rolled-back') return 'Rolled back: the source is in use again';
+    if (this.#stopsAt('copied') && phase === 'following') return 'The copy is complete';
+    const caughtUp = link?.lagSeconds !== undefined && link.lagSeconds < 5;
+    if (this.#stopsAt('following') && (phase === 'verified' || (phase === 'following' && caughtUp))) return 'The target follows the source';
+    if (this.#stopsAt('verified') && phase === 'verified') return 'The target is proved equal to the source';
+    return undefined;
+  }
+}
+
+/** Makes the run if there is none and that is allowed; throws GW1002 or what preflight found. */
+async function makeRun(
+  options: MigrateOptions,
+  source: Cluster,
+  target: Cluster,
+  mayCreate: boolean,
+  signal: AbortSignal,
+): Promise<void> {
+  if (runs(options.state).includes(options.run)) return;
+  if (!mayCreate) throw new GodwitError('GW1002', `There is no run ${options.run} in ${options.state}`, { details: { run: options.run } });
+  await assertReady(options, source, target, signal);
+  RunStore.create(options.state, options.run, { route: 'migrate', plan: await makePlan(options, source, target) }).close();
+}
+
+async function waitWhilePaused(store: RunStore, signal: AbortSignal): Promise<void> {
+  while (store.flag('paused') !== undefined && !signal.aborted) await systemClock.sleep(POLL_MS, signal);
+}
+
+/** Whether some process runs this run now. */
+export function isRunning(stateDir: string, run: string): boolean {
+  return runLockHolder(stateDir, run) !== undefined;
+}

@@ -1,0 +1,30 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { expect, test } from 'vitest';
+import { startReplicaSet } from '../servers/index.ts';
+import { checkPromises, startTorture, TORTURE_KINDS, type TortureLog } from './index.ts';
+
+test('five seconds of torture do everything there is', { timeout: 90_000 }, async () => {
+  await using set = await startReplicaSet({ setParameter: { ttlMonitorSleepSecs: 1 } });
+  const torture = await startTorture({ uri: set.uri, seed: 1, db: 'tt', documents: 1500 });
+  await sleep(2500);
+  await torture.pause();
+  const paused = torture.operations;
+  await sleep(200);
+  expect(torture.operations).toBe(paused);
+  torture.resume();
+  await sleep(2500);
+  const log = await torture.stop();
+
+  process.stdout.write(`${mix(log)}\n`);
+  expect(log.unexpected).toEqual([]);
+  expect(Object.keys(log.counts).sort()).toEqual([...TORTURE_KINDS].sort());
+  const never = Object.entries(log.counts).filter(([, { done, refused }]) => done + refused === 0);
+  expect(never).toEqual([]);
+  expect(await checkPromises(set.uri, 'tt', log.ledger)).toEqual({ lost: 0, doubled: 0, invented: 0, sumHolds: true });
+});
+
+/** What was done, and how often it was refused: a kind that is only ever refused tests nothing. */
+function mix(log: TortureLog): string {
+  const lines = Object.entries(log.counts).map(([name, { done, refused }]) => `  ${name} ${done}${refused > 0 ? ` (+${refused} refused)` : ''}`);
+  return [`${log.operations} operations in ${log.seconds.toFixed(1)} s`, ...lines].join('\n');
+}
