@@ -1,11 +1,13 @@
 #!/usr/bin/env node
 /** The `godwit` command. The only file that exits. */
 import { GodwitError } from '../kernel/errors.ts';
+import { armFromEnvironment } from './failpoint.ts';
 import { processIo } from './io.ts';
 import { runProgram } from './program.ts';
 import { stopOnSignals } from './signals.ts';
 import { packageVersion } from './version.ts';
 
+armFromEnvironment(process.env);
 const stop = stopOnSignals(
   process,
   (text) => process.stderr.write(text),

@@ -27,7 +27,7 @@ export const RAW_KINDS = MAKERS.length;
 /** A document of the given `_id` with one to three oddities. */
 export function rawDocument(rng: Rng, id: unknown): Buffer {
   const withId = Buffer.from(serialize({ _id: id }));
-  const parts = [withId.subarray(4, withId.length - 1)];
+  const parts: Buffer[] = [withId.subarray(4, withId.length - 1)];
   for (let i = rng.between(1, 3); i > 0; i -= 1) parts.push(rng.pick(MAKERS)(rng));
   return document(Buffer.concat(parts));
 }

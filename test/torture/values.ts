@@ -79,8 +79,18 @@ export function anyValue(rng: Rng, depth = 2): unknown {
   return rng.pick(SCALARS)(rng);
 }
 
+/**
+ * What the driver's types take for an `_id`. Ours are of every type there is; the driver sends them all,
+ * only its types do not say so.
+ */
+export type AnyId = string | number | boolean | ObjectId | null;
+
 /** The n-th `_id` of a pool: always the same value for the same n, of many types, some equal but for their type. */
-export function idOf(n: number): unknown {
+export function idOf(n: number): AnyId {
+  return idValue(n) as AnyId;
+}
+
+function idValue(n: number): unknown {
   const i = Math.floor(n / 12);
   switch (n % 12) {
     case 0:

@@ -2,11 +2,11 @@
 import { Int32, Long } from 'bson';
 import type { ClientSession, Collection, Db, Document, MongoClient } from 'mongodb';
 import type { Rng } from './rng.ts';
-import { anyDocument, idOf } from './values.ts';
+import { type AnyId, anyDocument, idOf } from './values.ts';
 
 /** A document whose `_id` may be of any type. */
 export interface Any extends Document {
-  _id: unknown;
+  _id: AnyId;
 }
 
 export interface TortureNames {
@@ -48,11 +48,11 @@ export interface World {
 }
 
 /** One of the ever-changing documents of the mixed collections. */
-export function someId(rng: Rng): unknown {
+export function someId(rng: Rng): AnyId {
   return idOf(rng.int(POOL));
 }
 
-export function hotId(): unknown {
+export function hotId(): AnyId {
   return HOT_ID;
 }
 

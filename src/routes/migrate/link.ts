@@ -208,10 +208,19 @@ export class Link {
     return this.#moment as Moment;
   }
 
-  /** Rejects when this link has failed for good. */
-  async failed(signal: AbortSignal): Promise<never> {
-    await this.#until(() => false, signal);
-    throw new GodwitError('GW9001', 'A link that never fails ended');
+  /** Rejects when this link has failed for good, or when the signal is set; being stopped is no failure. */
+  failed(signal: AbortSignal): Promise<never> {
+    return new Promise((_resolve, reject) => {
+      const look = () => {
+        if (this.#failure === undefined && !signal.aborted) return;
+        this.#waiters.delete(look);
+        signal.removeEventListener('abort', look);
+        reject(this.#failure ?? signal.reason);
+      };
+      this.#waiters.add(look);
+      signal.addEventListener('abort', look, { once: true });
+      look();
+    });
   }
 
   async stop(): Promise<void> {

@@ -59,7 +59,7 @@ export const DOCUMENT_KINDS: readonly Kind[] = [
   {
     name: 'deleteOne',
     weight: 15,
-    run: (world, rng) => mixed(world, rng).deleteOne({ _id: someId(rng) } as never, someConcern(rng)),
+    run: (world, rng) => mixed(world, rng).deleteOne({ _id: someId(rng) }, someConcern(rng)),
   },
   {
     name: 'deleteMany',
@@ -69,14 +69,14 @@ export const DOCUMENT_KINDS: readonly Kind[] = [
   {
     name: 'deleteShifting',
     weight: 6,
-    run: (world, rng) => shifting(world, rng).deleteOne({ _id: someId(rng) } as never),
+    run: (world, rng) => shifting(world, rng).deleteOne({ _id: someId(rng) }),
   },
   {
     name: 'deleteReinsert',
     weight: 12,
     run: async (world, rng) => {
       const [collection, id] = [mixed(world, rng), someId(rng)];
-      await collection.deleteOne({ _id: id } as never, someConcern(rng));
+      await collection.deleteOne({ _id: id }, someConcern(rng));
       await collection.insertOne({ _id: id, ...anyDocument(rng) }, someConcern(rng));
     },
   },

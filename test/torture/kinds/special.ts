@@ -3,7 +3,7 @@ import type { Kind } from '../kind.ts';
 import { anyDocument, anyValue, idOf, objectId } from '../values.ts';
 import { at } from '../world.ts';
 
-const FOLDED = ['a', 'A', 'b', 'B', 'é', 'É'] as const;
+const FOLDED = ['a', 'A', 'b', 'B', 'é', 'É'];
 
 let nextEntry = 0;
 
@@ -71,8 +71,8 @@ export const SPECIAL_KINDS: readonly Kind[] = [
       const tidy = at(main, 'tidy');
       return rng.pick([
         () => tidy.insertOne({ _id: id, ...anyDocument(rng) }),
-        () => tidy.updateOne({ _id: id } as never, { $set: { a: rng.int(9) } }, { upsert: true }),
-        () => tidy.deleteOne({ _id: id } as never),
+        () => tidy.updateOne({ _id: id }, { $set: { a: rng.int(9) } }, { upsert: true }),
+        () => tidy.deleteOne({ _id: id }),
       ])();
     },
   },
@@ -83,9 +83,9 @@ export const SPECIAL_KINDS: readonly Kind[] = [
     run: async ({ main }, rng) => {
       const folded = at(main, 'folded');
       const letter = rng.int(3) * 2;
-      await folded.deleteOne({ _id: FOLDED[letter] });
-      await folded.insertOne({ _id: FOLDED[letter + rng.int(2)], n: rng.int(1000) });
-      await folded.updateOne({ _id: FOLDED[letter] }, { $inc: { n: 1 } });
+      await folded.deleteOne({ _id: FOLDED[letter] ?? '' });
+      await folded.insertOne({ _id: FOLDED[letter + rng.int(2)] ?? '', n: rng.int(1000) });
+      await folded.updateOne({ _id: FOLDED[letter] ?? '' }, { $inc: { n: 1 } });
     },
   },
   {

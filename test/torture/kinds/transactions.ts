@@ -41,9 +41,9 @@ export const TRANSACTION_KINDS: readonly Kind[] = [
     run: (world, rng) =>
       inTransaction(world, async (session) => {
         const [collection, id] = [mixed(world, rng), someId(rng)];
-        await collection.deleteOne({ _id: id } as never, { session });
+        await collection.deleteOne({ _id: id }, { session });
         await collection.insertOne({ _id: id, ...anyDocument(rng) }, { session });
-        await collection.updateOne({ _id: id } as never, { $set: { 'sub.x': 'in' }, $push: { arr: 1 } } as never, { session });
+        await collection.updateOne({ _id: id }, { $set: { 'sub.x': 'in' }, $push: { arr: 1 } } as never, { session });
       }),
   },
   {
@@ -52,14 +52,14 @@ export const TRANSACTION_KINDS: readonly Kind[] = [
     run: (world, rng) =>
       inTransaction(world, async (session) => {
         await mixed(world, rng).insertOne({ _id: objectId(rng), ghost: true }, { session });
-        await mixed(world, rng).updateOne({ _id: someId(rng) } as never, { $set: { ghost: true } }, { session });
+        await mixed(world, rng).updateOne({ _id: someId(rng) }, { $set: { ghost: true } }, { session });
         await session.abortTransaction();
       }),
   },
   {
     name: 'txnEmpty',
     weight: 1,
-    run: (world, rng) => inTransaction(world, async (session) => void (await mixed(world, rng).findOne({ _id: someId(rng) } as never, { session }))),
+    run: (world, rng) => inTransaction(world, async (session) => void (await mixed(world, rng).findOne({ _id: someId(rng) }, { session }))),
   },
   {
     // Open across whatever else happens meanwhile: the start of a copy, a checkpoint, a change of structure.

@@ -73,7 +73,7 @@ const SINGLE: readonly Kind[] = Object.entries(FORMS).map(([name, form]) => ({
   weight: 5,
   run: (world, rng) => {
     const collection = rng.chance(0.85) ? mixed(world, rng) : shifting(world, rng);
-    return collection.updateOne({ _id: someId(rng) } as never, form(rng) as never, someConcern(rng));
+    return collection.updateOne({ _id: someId(rng) }, form(rng) as never, someConcern(rng));
   },
 }));
 
@@ -99,12 +99,12 @@ export const UPDATE_KINDS: readonly Kind[] = [
     name: 'upsert',
     weight: 8,
     run: (world, rng) =>
-      mixed(world, rng).updateOne({ _id: someId(rng) } as never, { $set: { a: rng.int(9) }, $setOnInsert: { made: 'upsert' } }, { upsert: true }),
+      mixed(world, rng).updateOne({ _id: someId(rng) }, { $set: { a: rng.int(9) }, $setOnInsert: { made: 'upsert' } }, { upsert: true }),
   },
   {
     name: 'replace',
     weight: 10,
-    run: (world, rng) => mixed(world, rng).replaceOne({ _id: someId(rng) } as never, anyDocument(rng) as never, { upsert: rng.chance(0.5) }),
+    run: (world, rng) => mixed(world, rng).replaceOne({ _id: someId(rng) }, anyDocument(rng) as never, { upsert: rng.chance(0.5) }),
   },
   {
     // 1 becomes 1.0: the `_id` is equal to the server, and its bytes are others.
@@ -113,7 +113,7 @@ export const UPDATE_KINDS: readonly Kind[] = [
     run: async (world, rng) => {
       const n = rng.int(100);
       const id = rng.pick([() => new Int32(n), () => new Double(n)])();
-      await mixed(world, rng).replaceOne({ _id: n } as never, { _id: id, a: new Int32(1), b: 'typed' } as never);
+      await mixed(world, rng).replaceOne({ _id: n }, { _id: id, a: new Int32(1), b: 'typed' });
     },
   },
   {
@@ -125,7 +125,7 @@ export const UPDATE_KINDS: readonly Kind[] = [
   {
     name: 'findAndReplace',
     weight: 4,
-    run: (world, rng) => mixed(world, rng).findOneAndReplace({ _id: someId(rng) } as never, anyDocument(rng) as never, { upsert: true }),
+    run: (world, rng) => mixed(world, rng).findOneAndReplace({ _id: someId(rng) }, anyDocument(rng) as never, { upsert: true }),
   },
   {
     // Taken away and set again, a field goes to the end.
@@ -133,8 +133,8 @@ export const UPDATE_KINDS: readonly Kind[] = [
     weight: 5,
     run: async (world, rng) => {
       const [collection, id] = [mixed(world, rng), someId(rng)];
-      await collection.updateOne({ _id: id } as never, { $unset: { a: 1 } });
-      await collection.updateOne({ _id: id } as never, { $set: { a: numberIn(rng, 5) } });
+      await collection.updateOne({ _id: id }, { $unset: { a: 1 } });
+      await collection.updateOne({ _id: id }, { $set: { a: numberIn(rng, 5) } });
     },
   },
   {
@@ -155,9 +155,9 @@ export const UPDATE_KINDS: readonly Kind[] = [
     run: (world, rng) =>
       mixed(world, rng).bulkWrite(
         [
-          { deleteOne: { filter: { _id: someId(rng) } as never } },
-          { updateOne: { filter: { _id: someId(rng) } as never, update: { $set: { bulk: rng.int(9) } }, upsert: true } },
-          { replaceOne: { filter: { _id: someId(rng) } as never, replacement: anyDocument(rng) as never } },
+          { deleteOne: { filter: { _id: someId(rng) } } },
+          { updateOne: { filter: { _id: someId(rng) }, update: { $set: { bulk: rng.int(9) } }, upsert: true } },
+          { replaceOne: { filter: { _id: someId(rng) }, replacement: anyDocument(rng) as never } },
           { insertOne: { document: { _id: someId(rng), ...anyDocument(rng) } } },
         ],
         { ordered: rng.chance(0.5) },

@@ -69,7 +69,12 @@ async function makeUser(user: string, db: string, roles: Document[]): Promise<Mo
 
 const insert = (client: MongoClient, db: string, collection: string) => client.db(db).collection(collection).insertOne({ n: 1 });
 const refused = (work: Promise<unknown>) => expect(work).rejects.toMatchObject({ code: 13 });
-const usersNow = async () => JSON.stringify((await root.db('admin').command({ usersInfo: { forAllDBs: true }, showCredentials: true })).users);
+/** All there is of the users. The server keeps the roles of a user as a set, in no order of ours. */
+const usersNow = async () => {
+  const { users } = await root.db('admin').command({ usersInfo: { forAllDBs: true }, showCredentials: true });
+  for (const user of users) user.roles.sort((a: Document, b: Document) => `${a['db']}.${a['role']}`.localeCompare(`${b['db']}.${b['role']}`));
+  return JSON.stringify(users);
+};
 const rolesNow = async () => JSON.stringify(await root.db('admin').collection('system.roles').find().sort({ _id: 1 }).toArray());
 
 test('open connections are fenced in the middle; neighbours and readers go on; all is given back', async () => {

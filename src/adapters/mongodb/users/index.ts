@@ -1,0 +1,1 @@
+export { type CopiedUsers, copyUsersAndRoles } from './copy-users.ts';
