@@ -1,6 +1,6 @@
 import { failpoint } from './failpoint.ts';
 import type { Applied, ChangeLog, CheckpointStore, LogApplier } from './ports.ts';
-import type { Position } from './position.ts';
+import { type Position, earlierOf } from './position.ts';
 import { type RetryPolicy, withRetry } from './retry.ts';
 
 /** Where applying stands, as it is kept in the run's state. */
@@ -23,6 +23,8 @@ export interface ApplyOptions {
   readonly checkpointKey: string;
   readonly maxBlockBytes: number;
   readonly retry: RetryPolicy;
+  /** The log must not be let go of after this position, whatever was applied. */
+  readonly retainFrom?: () => Position | undefined;
   readonly onApplied: (applied: Applied, checkpoint: ApplyCheckpoint) => void;
 }
 
@@ -56,7 +58,7 @@ export async function applyLog(options: ApplyOptions): Promise<void> {
       }
       if (clock.now() - trimmedMs > TRIM_EVERY_MS) {
         failpoint('spool.before-trim');
-        await log.trim(checkpoint.restartFrom);
+        await log.trim(earlierOf(checkpoint.restartFrom, options.retainFrom?.() ?? checkpoint.restartFrom));
         trimmedMs = clock.now();
       }
     }

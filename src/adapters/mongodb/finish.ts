@@ -3,7 +3,7 @@ import { BsonBuilder } from './bson/builder.ts';
 import { findElement } from './bson/walk.ts';
 import { type CollectionSpec, listIndexes, readFlag } from './catalog.ts';
 import { serverCodeOf } from './errors.ts';
-import { createIndexes, dropIndex, indexName, indexOption, runRaw, structureError } from './structure.ts';
+import { NEVER_EXPIRES, createIndexes, dropIndex, indexName, indexOption, runRaw, structureError } from './structure.ts';
 import type { WireConnection } from './wire/connection.ts';
 import type { TargetName } from './write.ts';
 
@@ -88,6 +88,16 @@ async function makeUnique(target: TargetName, index: Buffer, work: () => Promise
       details: { namespace: `${target.db}.${target.collection}`, index: indexName(index) },
       cause: error,
     });
+  }
+}
+
+/** Takes the life out of TTL indexes again, after a cutover that was undone. Idempotent. */
+export async function deferExpiry(connection: WireConnection, name: TargetName): Promise<void> {
+  const collection = name.collection.replace(/^system\.buckets\./, '');
+  const target = { db: name.db, collection };
+  for (const index of await listIndexes(connection, name.db, collection)) {
+    if (!indexOption(index, 'expireAfterSeconds')) continue;
+    await modifyIndex(connection, target, indexName(index), (out) => out.appendInt32('expireAfterSeconds', NEVER_EXPIRES));
   }
 }
 

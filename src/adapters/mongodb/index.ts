@@ -2,10 +2,11 @@
 export { type Catalog, type CollectionSpec, namespaceOf, readCatalog, type ViewSpec } from './catalog.ts';
 export { Cluster } from './cluster.ts';
 export { type CopyUnit, MongoCopier } from './copier.ts';
-export { expires, finishIndexes } from './finish.ts';
+export { deferExpiry, expires, finishIndexes } from './finish.ts';
 export { type ApplierMemory, OplogApplier } from './log/applier.ts';
 export { OplogSource, oldestOpenTransaction } from './log/oplog-source.ts';
-export { type TrackedCollection, trackedOf } from './log/tracked.ts';
+export { recallTouched } from './log/recall.ts';
+export { type TrackedCollection, TrackedCollections, trackedOf } from './log/tracked.ts';
 export { adoptCollection } from './adopt.ts';
 export { makeSelection, type Selection } from './namespaces.ts';
 export { planChunks, sizeOf } from './partition.ts';

@@ -21,6 +21,8 @@ export interface WriteError {
   readonly message: string;
   /** Key pattern of the index in the way, for duplicates. */
   readonly keyPattern?: Document;
+  /** The value in the way, for duplicates. */
+  readonly keyValue?: Document;
 }
 
 export interface WriteOutcome {
@@ -71,6 +73,7 @@ function readOutcome(body: Buffer, what: string): WriteOutcome {
     code: Number(e['code']),
     message: String(e['errmsg'] ?? ''),
     keyPattern: e['keyPattern'] as Document | undefined,
+    keyValue: e['keyValue'] as Document | undefined,
   }));
   return { errors, n: Number(doc['n'] ?? 0), operationTime: doc['operationTime'] };
 }

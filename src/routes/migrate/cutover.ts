@@ -1,4 +1,4 @@
-import { type Catalog, expires, finishIndexes, makeViews, readCatalog } from '../../adapters/mongodb/index.ts';
+import { type Catalog, deferExpiry, expires, finishIndexes, makeViews, readCatalog } from '../../adapters/mongodb/index.ts';
 import { GodwitError } from '../../kernel/errors.ts';
 import { failpoint } from '../../kernel/failpoint.ts';
 import type { Entry, Fence } from '../../kernel/ports.ts';
@@ -40,13 +40,13 @@ export async function cutOver(run: RunContext): Promise<{ stallMs: number }> {
   try {
     const fencePosition = await raiseAndDrain(run, link, fence, kind, raisedAtMs, signal);
     await finish(run, link, fencePosition, signal);
+    await planSwitch(run, link);
   } catch (error) {
     clearTimeout(timer);
     await undo(run, fence, error);
     throw stall.signal.aborted && !run.signal.aborted ? stall.signal.reason : error;
   }
   clearTimeout(timer);
-  await planSwitch(run, link);
   await flip(run, entries, fence);
   return completeSwitch(run, raisedAtMs);
 }
@@ -71,7 +71,7 @@ async function bringUpToDate(run: RunContext, link: Link): Promise<void> {
   if (run.store.phase !== 'verified' || link.touched.overflowed.size > 0) {
     for (let round = 0; ; round += 1) {
       const only = round > 0 ? new Set(link.touched.overflowed) : undefined;
-      const drift = await prove(run, link, sides, only);
+      const drift = await prove(run, link, sides, { only });
       if (drift.length > 0) throw differs(drift.length);
       if (link.touched.overflowed.size === 0 || round >= OVERFLOW_ROUNDS) break;
     }
@@ -195,7 +195,18 @@ async function undo(run: RunContext, fence: Fence, why: unknown, work?: () => vo
   run.store.event('cutover-undone', { reason: why instanceof Error ? why.message : String(why) });
   const calm = new AbortController();
   await withRetry(run.retry(calm.signal), () => fence.lower(calm.signal));
+  await withRetry(run.retry(calm.signal), () => deferAll(run, calm.signal));
   run.store.enter('following', 'fence-lowered');
+}
+
+/** The log goes on deciding what expires on the target. */
+async function deferAll(run: RunContext, signal: AbortSignal): Promise<void> {
+  const connection = await run.target.connectPrimary(signal);
+  try {
+    for (const collection of run.link?.collections() ?? []) await deferExpiry(connection, collection.target);
+  } finally {
+    connection.close();
+  }
 }
 
 function requireLink(run: RunContext): Link {

@@ -8,7 +8,9 @@ import {
   type Selection,
   TouchedKeys,
   type TrackedCollection,
+  TrackedCollections,
   adoptCollection,
+  recallTouched,
   reconcileViews,
 } from '../../adapters/mongodb/index.ts';
 import { type ApplyCheckpoint, applyLog } from '../../kernel/apply.ts';
@@ -48,6 +50,7 @@ export interface LinkOptions {
 const SYNC_EVERY_MS = 500;
 const TICK_MS = 400;
 const BLOCK_BYTES = 8 * 1024 * 1024;
+const MOST_RETAINED_BYTES = 2 * 1024 * 1024 * 1024;
 
 /** What the log showed of writes to the chosen namespaces. */
 export interface SeenWrites {
@@ -78,6 +81,7 @@ export class Link {
   #applying: Promise<void> = Promise.resolve();
   #isApplying = false;
   #failure: unknown;
+  #proofFrom: Position | undefined;
   #moment: Moment | undefined;
   #collections: Map<string, TrackedCollection>;
   #checkpoint: ApplyCheckpoint;
@@ -161,6 +165,7 @@ export class Link {
         applier = await this.#openApplier(checkpoint, signal);
         return applier;
       },
+      retainFrom: () => this.#retained(),
       onApplied: (applied, checkpoint) => {
         this.#checkpoint = checkpoint;
         if (applied.memory !== undefined) this.#collections = collectionsOf(checkpoint);
@@ -173,6 +178,47 @@ export class Link {
     })
       .catch((error) => this.#fail(error))
       .finally(() => applier?.close());
+  }
+
+  /**
+   * A proof begins: from now on the keys that change are remembered, and the
+   * log is kept so that another process could learn them again.
+   */
+  beginProof(): Position {
+    this.touched.clear();
+    this.#proofFrom = this.appliedTo;
+    return this.#proofFrom;
+  }
+
+  /**
+   * Learns from the kept log what changed since a proof of an earlier process.
+   * To be called before applying starts. False when the log does not tell.
+   */
+  async recallProof(from: Position): Promise<boolean> {
+    const upTo = this.appliedTo;
+    this.touched.clear();
+    if (from < upTo) {
+      const tracked = TrackedCollections.of(this.collections());
+      const stop = new AbortController();
+      try {
+        for await (const block of this.#spool.read(from, BLOCK_BYTES, AbortSignal.any([stop.signal, this.#stop.signal]))) {
+          recallTouched(block, upTo, tracked, this.touched);
+          if (block.last >= upTo) break;
+        }
+      } catch (error) {
+        if (error instanceof GodwitError && error.code === 'GW4002') return false;
+        throw error;
+      } finally {
+        stop.abort();
+      }
+    }
+    this.#proofFrom = from;
+    return true;
+  }
+
+  /** Keeps the log since the proof, as long as that is of use and of reasonable size. */
+  #retained(): Position | undefined {
+    return this.#spool.sizeBytes < MOST_RETAINED_BYTES ? this.#proofFrom : undefined;
   }
 
   /** Runs `work` while nothing is applied; what follows is replayed as if `work` had come later in the log. */

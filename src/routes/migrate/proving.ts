@@ -1,6 +1,4 @@
 import {
-  type Cluster,
-  type Selection,
   MongoVerifier,
   type TrackedCollection,
   compareKeys,
@@ -12,39 +10,48 @@ import {
 import { GodwitError } from '../../kernel/errors.ts';
 import { failpoint } from '../../kernel/failpoint.ts';
 import type { Chunk, Drift } from '../../kernel/ports.ts';
+import type { Position } from '../../kernel/position.ts';
 import { withRetry } from '../../kernel/retry.ts';
 import { verifyAll } from '../../kernel/verify.ts';
 import type { Link } from './link.ts';
 import { KEY, type ProofRecord, type RunContext } from './run-context.ts';
+import type { Sides } from './sides.ts';
 
 const CHUNK_BYTES = 64 * 1024 * 1024;
 const LANES = 2;
 const STRUCTURE_LOOKS = 5;
 
-/** The two sides of the flow under way. */
-interface Sides {
-  readonly from: Cluster;
-  readonly to: Cluster;
-  readonly selection: Selection;
-}
-
 /**
- * Compares everything on both sides while both live. Resumable: a comparison
- * begun earlier goes on with the chunks that are left, as long as the same
- * process keeps track of what changed since; after a restart it begins again.
+ * Compares everything on both sides while both live.
  * @param only restricts it to some collections, by UUID
+ * @param resume goes on with the chunks that a comparison of an earlier process left; `Link.recallProof` must have succeeded
  */
-export async function prove(run: RunContext, link: Link, sides: Sides, only?: ReadonlySet<string>): Promise<Drift[]> {
+export async function prove(
+  run: RunContext,
+  link: Link,
+  sides: Sides,
+  options: { only?: ReadonlySet<string>; resume?: boolean } = {},
+): Promise<Drift[]> {
   const { store } = run;
   await link.catchUp(run.signal);
-  store.clearChunks('verify');
-  store.clearDrift();
-  link.touched.clear();
   run.meter.verifyDocs = 0;
   run.meter.verifyBytes = 0;
-  const chunks = await withRetry(run.retry(), () => planVerify(run, link, sides, only));
-  store.putChunks('verify', chunks);
-  record(run, link, 'running', 0);
+  if (options.resume) {
+    for (const total of store.chunkTotals('verify')) run.meter.verified(total.docsDone, total.bytesDone);
+  } else {
+    // A partial proof adds to the one before it: what others of its collections saw since still has to be looked at.
+    const before = options.only && store.get<ProofRecord>(KEY.proof)?.from;
+    if (options.only) link.touched.forget(options.only);
+    const from = before ?? link.beginProof();
+    const chunks = await withRetry(run.retry(), () => planVerify(run, link, sides, options.only));
+    store.commit(() => {
+      store.clearChunks('verify');
+      store.clearDrift();
+      store.putChunks('verify', chunks);
+      record(run, link, 'running', 0, from);
+    });
+  }
+  const { from } = store.get<ProofRecord>(KEY.proof) as ProofRecord;
   const verifier = openVerifier(run, link, sides, false);
   try {
     await verifyAll({
@@ -65,11 +72,11 @@ export async function prove(run: RunContext, link: Link, sides: Sides, only?: Re
   store.putDrift(await structureDrift(run, link, sides, false));
   failpoint('verify.before-verdict');
   const drift = store.drift();
-  record(run, link, drift.length === 0 ? 'equal' : 'different', drift.length);
+  record(run, link, drift.length === 0 ? 'equal' : 'different', drift.length, from);
   return drift;
 }
 
-function record(run: RunContext, link: Link, state: ProofRecord['state'], drift: number): void {
+function record(run: RunContext, link: Link, state: ProofRecord['state'], drift: number, from: Position): void {
   const proof: ProofRecord = {
     state,
     at: new Date(run.clock.now()).toISOString(),
@@ -77,6 +84,8 @@ function record(run: RunContext, link: Link, state: ProofRecord['state'], drift:
     bytes: run.meter.verifyBytes,
     drift,
     direction: link.generation.direction,
+    generation: link.generation.number,
+    from,
   };
   run.store.commit(() => {
     run.store.set(KEY.proof, proof);
@@ -186,4 +195,24 @@ export async function repair(run: RunContext, link: Link, sides: Sides, drift: r
   run.store.event('repaired', { documents: repaired });
   failpoint('verify.repair.after');
   return prove(run, link, sides);
+}
+
+/**
+ * What an earlier process proved, or began to, in the flow under way. Without
+ * the log since then a proof is worth nothing any more: the run goes back to
+ * `following`, and a new proof is made.
+ */
+export async function recallProof(run: RunContext, link: Link): Promise<void> {
+  const { store } = run;
+  const proof = store.get<ProofRecord>(KEY.proof);
+  const usable =
+    proof !== undefined &&
+    proof.generation === link.generation.number &&
+    (proof.state === 'equal' || proof.state === 'running') &&
+    (await link.recallProof(proof.from));
+  if (usable) return;
+  store.commit(() => {
+    if (proof?.state === 'running' || proof?.state === 'equal') store.set(KEY.proof, undefined);
+    if (store.phase === 'verified') store.enter('following', 'proof-too-old');
+  });
 }

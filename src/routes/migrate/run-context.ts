@@ -2,6 +2,7 @@ import type { Cluster, Selection } from '../../adapters/mongodb/index.ts';
 import type { Clock } from '../../kernel/clock.ts';
 import type { GodwitError } from '../../kernel/errors.ts';
 import type { Drift } from '../../kernel/ports.ts';
+import type { Position } from '../../kernel/position.ts';
 import type { RetryPolicy } from '../../kernel/retry.ts';
 import type { Throttle } from '../../kernel/throttle.ts';
 import type { RunStore } from '../../state/index.ts';
@@ -40,6 +41,9 @@ export interface ProofRecord {
   readonly bytes: number;
   readonly drift: number;
   readonly direction: 'forward' | 'reverse';
+  /** The flow it was made in, and the log position it began at: what changed later must be looked at again. */
+  readonly generation: number;
+  readonly from: Position;
 }
 
 /** What is kept of a cutover. */

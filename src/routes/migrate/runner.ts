@@ -16,7 +16,7 @@ import { watchNeighbours } from './neighbours.ts';
 import { Meter } from './meter.ts';
 import { type RunPlan, assertSamePlan, makePlan } from './plan.ts';
 import { assertReady } from './preflight.ts';
-import { prove } from './proving.ts';
+import { prove, recallProof } from './proving.ts';
 import { KEY, type ProofRecord, type RunContext, shownDrift } from './run-context.ts';
 import { openLink, sidesOf } from './sides.ts';
 import { buildStatus, runs } from './status.ts';
@@ -230,6 +230,7 @@ export class Runner {
       run.link.reload();
       if (this.#stopsAt('copied')) return;
     }
+    await recallProof(run, run.link);
     run.link.startApplying();
     await recoverCutover(run);
     await this.#turnIfSwitched();
@@ -253,7 +254,8 @@ export class Runner {
     const { store } = run;
     if (store.flag('paused') || !run.link) return;
     if (store.phase === 'following' && this.#proofIsDue()) {
-      const drift = await this.#orFailure(prove(run, run.link, sidesOf(run, 'forward')));
+      const resume = store.get<ProofRecord>(KEY.proof)?.state === 'running';
+      const drift = await this.#orFailure(prove(run, run.link, sidesOf(run, 'forward'), { resume }));
       if (drift.length === 0) store.enter('verified', 'verified');
       else if (options.until === 'verified' || options.cutover === 'auto') {
         throw new GodwitError('GW6001', `Verification found ${drift.length} differences`, { details: { drift: drift.length } });

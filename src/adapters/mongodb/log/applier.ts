@@ -19,6 +19,7 @@ import {
   splitNamespace,
   unknownCommand,
 } from './structure-change.ts';
+import { settleConflicts } from './settle.ts';
 import { type OpenTransaction, Transactions, isPart, operationsAt } from './transactions.ts';
 import { type TrackedCollection, TrackedCollections } from './tracked.ts';
 
@@ -269,7 +270,15 @@ export class OplogApplier implements LogApplier {
     this.#batch = this.#newBatch();
     const before = this.#lanes.reduce((sum, lane) => sum + lane.writes, 0);
     await Promise.all(this.#lanes.map((lane, i) => lane.run((batch.lanes[i] as Map<TrackedCollection, never>).values())));
+    await this.#settle();
     return this.#lanes.reduce((sum, lane) => sum + lane.writes, 0) - before;
+  }
+
+  async #settle(): Promise<void> {
+    const conflicts = this.#lanes.flatMap((lane) => lane.conflicts.splice(0));
+    if (conflicts.length === 0) return;
+    await settleConflicts(conflicts, this.#options.source, (this.#lanes[0] as ApplyLane).connection);
+    this.#memoryChanged = true;
   }
 
   /** Waits until a majority has all writes; gives the target's time from which they are visible. */

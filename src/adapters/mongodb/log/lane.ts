@@ -3,9 +3,10 @@ import { GodwitError } from '../../../kernel/errors.ts';
 import { BsonBuilder } from '../bson/builder.ts';
 import { cstringEnd, elementEnd, valueSize } from '../bson/walk.ts';
 import type { WireConnection } from '../wire/connection.ts';
-import { type TargetName, type WriteError, idOfStatement, isDuplicateId, refusal, sendWrite } from '../write.ts';
+import { DUPLICATE_KEY, type TargetName, type WriteError, idOfStatement, isDuplicateId, refusal, sendWrite } from '../write.ts';
 import { appendZeroTimestampRepair, hasZeroTimestamp } from '../zero-timestamps.ts';
 import type { CollectionWork, Statement } from './batch.ts';
+import type { TrackedCollection } from './tracked.ts';
 
 /** A command is sent when its statements reach this size; the server takes 48 MB. */
 const COMMAND_BYTES = 12 * 1024 * 1024;
@@ -14,6 +15,12 @@ const COMMAND_STATEMENTS = 50_000;
 const LARGEST_STATEMENT = 16 * 1024 * 1024 + 12 * 1024;
 
 type Kind = 'insert' | 'update' | 'delete';
+
+/** A statement that a unique index of the target refused: keys change hands, and the order between them was lost. */
+export interface Conflict {
+  readonly collection: TrackedCollection;
+  readonly statement: Statement;
+}
 
 /**
  * One connection that carries out its share of a batch. Statements of one key
@@ -28,7 +35,12 @@ export class ApplyLane {
   };
   /** Statements of the insert under construction, to be put when they are there already. */
   readonly #inserted: Statement[] = [];
+  /** Statements of the update under construction, to be settled when a unique index refuses them. */
+  readonly #updated: Statement[] = [];
   readonly #repairs: Statement[] = [];
+  #collection: TrackedCollection | undefined;
+  /** What has to be settled once all lanes are done. */
+  readonly conflicts: Conflict[] = [];
   writes = 0;
 
   constructor(connection: WireConnection) {
@@ -41,6 +53,7 @@ export class ApplyLane {
 
   async run(works: Iterable<CollectionWork>): Promise<void> {
     for (const work of works) {
+      this.#collection = work.collection;
       if (work.sequence.length > 0) await this.#runSequence(work);
       else await this.#runChains(work);
       failpoint('apply.mid-write');
@@ -85,6 +98,7 @@ export class ApplyLane {
     const builder = this.#builders[kind];
     appendStatement(builder, statement);
     if (kind === 'insert') this.#inserted.push(statement);
+    if (kind === 'update') this.#updated.push(statement);
     const { doc } = statement;
     if (doc && statement.kind !== 'modify' && hasZeroTimestamp(doc.buf, doc.start, doc.end)) this.#repairs.push(statement);
     if (builder.length >= COMMAND_BYTES || builder.documents >= COMMAND_STATEMENTS) {
@@ -98,7 +112,11 @@ export class ApplyLane {
     await this.#flush(name, 'delete', ordered, capped);
     if (this.#repairs.length === 0) return;
     const builder = this.#builders.update;
-    for (const { doc } of this.#repairs.splice(0)) if (doc) appendZeroTimestampRepair(builder, doc.buf, doc.start);
+    for (const statement of this.#repairs.splice(0)) {
+      if (!statement.doc) continue;
+      appendZeroTimestampRepair(builder, statement.doc.buf, statement.doc.start);
+      this.#updated.push(statement);
+    }
     await this.#flush(name, 'update', ordered, capped);
   }
 
@@ -108,42 +126,51 @@ export class ApplyLane {
     const statements = builder.finish();
     const outcome = await sendWrite(this.#connection, kind, name, statements, { ordered, majority: false });
     this.writes += builder.documents;
-    const inserted = kind === 'insert' ? this.#inserted.splice(0) : [];
+    const sent = kind === 'insert' ? this.#inserted.splice(0) : kind === 'update' ? this.#updated.splice(0) : [];
     if (outcome.errors.length === 0) {
       builder.reset();
       return;
     }
-    if (kind !== 'insert') throw errorOf(outcome.errors, name, statements);
-    const refused = outcome.errors.filter((error) => !isDuplicateId(error));
-    if (refused.length > 0) throw errorOf(refused, name, statements);
-    const again = outcome.errors.map((error) => inserted[error.index] as Statement);
+    const refused = outcome.errors.find((error) => error.code !== DUPLICATE_KEY || kind === 'delete');
+    if (refused) throw errorOf(refused, name, statements);
     builder.reset();
-    await this.#putInstead(name, again, inserted, ordered, capped, outcome.errors);
+    await this.#afterDuplicates(name, kind, sent, outcome.errors, ordered, capped);
   }
 
-  /** Documents that an earlier attempt inserted: the log's word replaces what is there. */
-  async #putInstead(
+  /**
+   * A duplicate `_id` is a document that an earlier attempt inserted: the log's
+   * word replaces it. Any other duplicate is settled later, with the documents
+   * that stand in its way.
+   */
+  async #afterDuplicates(
     name: TargetName,
-    again: Statement[],
-    inserted: Statement[],
+    kind: Kind,
+    sent: readonly Statement[],
+    errors: readonly WriteError[],
     ordered: boolean,
     capped: boolean,
-    errors: readonly WriteError[],
   ): Promise<void> {
+    const again: Statement[] = [];
+    for (const error of errors) {
+      const statement = sent[error.index] as Statement;
+      if (kind === 'insert' && isDuplicateId(error)) again.push(statement);
+      else this.conflicts.push({ collection: this.#collection as TrackedCollection, statement });
+    }
     // In a capped collection the place is part of the document: what is there is left there.
-    if (!capped) {
-      const builder = this.#builders.update;
-      for (const statement of again) appendPut(builder, statement);
+    if (!capped && again.length > 0) {
+      for (const statement of again) {
+        appendPut(this.#builders.update, statement);
+        this.#updated.push(statement);
+      }
       await this.#flush(name, 'update', ordered, capped);
     }
     if (!ordered) return;
-    // An ordered insert stops at its first duplicate: the rest follows now.
-    const rest = inserted.slice((errors[0] as WriteError).index + 1);
-    for (const statement of rest) {
-      appendStatement(this.#builders.insert, statement);
-      this.#inserted.push(statement);
+    // An ordered command stops at its first error: the rest follows now.
+    for (const statement of sent.slice((errors[0] as WriteError).index + 1)) {
+      appendStatement(this.#builders[kind], statement);
+      (kind === 'insert' ? this.#inserted : this.#updated).push(statement);
     }
-    await this.#flush(name, 'insert', ordered, capped);
+    await this.#flush(name, kind, ordered, capped);
   }
 
   async #deleteAndInsert(name: TargetName, statement: Statement): Promise<void> {
@@ -241,7 +268,6 @@ function appendQuery(out: BsonBuilder, statement: Statement): void {
   out.end();
 }
 
-function errorOf(errors: readonly WriteError[], name: TargetName, statements: Buffer): GodwitError {
-  const error = errors[0] as WriteError;
+function errorOf(error: WriteError, name: TargetName, statements: Buffer): GodwitError {
   return refusal(error, name, idOfStatement(statements, error.index));
 }

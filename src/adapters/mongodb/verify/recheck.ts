@@ -4,6 +4,7 @@ import { elementEnd, findElement } from '../bson/walk.ts';
 import type { Slice } from '../log/batch.ts';
 import type { TrackedCollection } from '../log/tracked.ts';
 import { serverCodeOf } from '../errors.ts';
+import { uuidBytes } from '../partition.ts';
 import type { WireConnection } from '../wire/connection.ts';
 import { readAll } from '../wire/read-all.ts';
 import { readableId } from '../write.ts';
@@ -23,13 +24,15 @@ export function rawKey(id: Slice, idType: number): RawKey {
 /** The documents of some keys, by their raw key in hexadecimal. */
 export async function readByKeys(
   connection: WireConnection,
-  collection: { db: string; name: string },
+  collection: { db: string; name: string; uuid?: string },
   keys: readonly RawKey[],
   readConcern: Buffer | undefined,
 ): Promise<Map<string, Buffer>> {
   const found = new Map<string, Buffer>();
   for (let i = 0; i < keys.length; i += KEYS_PER_FIND) {
-    const find = new BsonBuilder(4096).begin().appendString('find', collection.name);
+    const find = new BsonBuilder(4096).begin();
+    if (collection.uuid === undefined) find.appendString('find', collection.name);
+    else find.appendElement(0x05, 'find', uuidBytes(collection.uuid));
     find.startDocument('filter').startDocument('_id').startArray('$in');
     keys.slice(i, i + KEYS_PER_FIND).forEach((key, n) => void find.appendElement(key[4] as number, n, key, 9, key.length - 1));
     find.end().end().end();

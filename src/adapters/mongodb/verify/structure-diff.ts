@@ -93,8 +93,10 @@ async function compareIndexes(
     }
     const deferral = deferralOf(index);
     const wanted = final || !(deferral.unique || deferral.ttl) ? index : deferredIndex(index);
-    const left = fields(wanted, INDEX_OWN);
-    const right = fields(other, INDEX_OWN);
+    // An undone cutover leaves indexes unique; they may be either before the next one.
+    const without = final ? INDEX_OWN : INDEX_OWN_AND_UNIQUE;
+    const left = fields(wanted, without);
+    const right = fields(other, without);
     for (const field of new Set([...left.keys(), ...right.keys()])) {
       if (left.get(field) !== right.get(field)) {
         drift.push({ unit, kind: 'structure', key: `${key} ${field}`, note: sides(left.get(field), right.get(field)) });
@@ -107,6 +109,7 @@ async function compareIndexes(
 }
 
 const INDEX_OWN = new Set(['ns', 'background']);
+const INDEX_OWN_AND_UNIQUE = new Set([...INDEX_OWN, 'unique', 'prepareUnique']);
 const NUMBERS = new Set([0x01, 0x10, 0x12]);
 
 /** Fields by name; values as hexadecimal of type and bytes, numbers by value. */

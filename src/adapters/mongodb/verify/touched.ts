@@ -47,6 +47,15 @@ export class TouchedKeys {
     return this.#size;
   }
 
+  /** Forgets some collections: they are proved anew. */
+  forget(uuids: ReadonlySet<string>): void {
+    for (const uuid of uuids) {
+      this.#size -= this.#keys.get(uuid)?.size ?? 0;
+      this.#keys.delete(uuid);
+      this.#overflowed.delete(uuid);
+    }
+  }
+
   /** Forgets everything: a new proof begins. */
   clear(): void {
     this.#keys.clear();

@@ -1,0 +1,165 @@
+/**
+ * How fast the copy may be, decided from what its neighbours feel: faster step
+ * by step while they feel nothing, half as fast as soon as they do. A pure
+ * function from one look to the next, so that every case can be tested.
+ */
+import type { Latency, LoadSample } from './neighbour-load.ts';
+
+export interface Baseline {
+  readonly reads: Latency;
+  readonly writes: Latency;
+}
+
+export interface Limits {
+  /** How many times slower than before neighbours' operations may be. */
+  readonly limit: number;
+  /** `--max-mbps`. */
+  readonly maxBytesPerSecond?: number;
+}
+
+export interface ControlState {
+  readonly bytesPerSecond: number;
+  readonly reason: string | undefined;
+  /** What neighbours felt without us; undefined until enough was seen. */
+  readonly baseline?: Baseline;
+  /** Before the first slowing the rate doubles, after it it grows by steps. */
+  readonly doubling: boolean;
+  /** The rate to go on with when neighbours appear again. */
+  readonly finiteRate: number;
+  /** Looks without neighbours, one after another. */
+  readonly quiet: number;
+  /** Looks at the lowest rate with neighbours still slow. */
+  readonly atFloor: number;
+  /** Operations not yet judged: too few to mean something. */
+  readonly pending?: Baseline;
+  readonly lagSeconds?: number;
+}
+
+const MB = 1024 * 1024;
+const START = 16 * MB;
+const FLOOR = 1 * MB;
+const CEILING = 1024 * MB;
+const STEP = 4 * MB;
+/** Fewer operations have no mean worth the name. */
+export const LEAST_OPS = 20;
+/** Fewer per second are nobody's business traffic. */
+const QUIET_OPS_PER_SECOND = 2;
+const QUIET_LOOKS = 3;
+/** So slow differences nobody feels, and clocks jitter by as much. */
+const UNFELT_MS = 0.3;
+const LAG_SECONDS = 10;
+const DIRTY_PERCENT = 15;
+const USED_PERCENT = 95;
+/** When so many looks at the lowest rate change nothing, it is not us. */
+const NOT_US_LOOKS = 15;
+
+export function startControl(baseline: Baseline | undefined, limits: Limits): ControlState {
+  const rate = Math.min(baseline ? START : START / 4, limits.maxBytesPerSecond ?? CEILING);
+  return {
+    bytesPerSecond: rate,
+    reason: `${baseline ? 'starting moderately' : 'learning what neighbours feel'}; copy at ${mbps(rate)}`,
+    ...(baseline ? { baseline } : {}),
+    doubling: true,
+    finiteRate: rate,
+    quiet: 0,
+    atFloor: 0,
+  };
+}
+
+/** The state after one more look. */
+export function decide(state: ControlState, sample: LoadSample, limits: Limits): ControlState {
+  const quiet = isQuiet(sample) ? state.quiet + 1 : 0;
+  const next = { ...state, quiet, lagSeconds: sample.lagSeconds };
+  const strain = strainOf(state, sample);
+  if (strain) return slower(next, limits, strain);
+  if (quiet >= QUIET_LOOKS) return alone(next, limits);
+  // A pause of neighbours says nothing about the rate.
+  if (quiet > 0) return next;
+
+  const seen = merge(state.pending, sample);
+  if (state.baseline === undefined) return learn(next, seen);
+  if (seen.reads.ops < LEAST_OPS && seen.writes.ops < LEAST_OPS) return { ...next, ...returned(state), pending: seen };
+  const worst = worstOf(seen, state.baseline, limits.limit);
+  const judged = { ...next, ...returned(state), pending: undefined };
+  if (!worst) return { ...judged, reason: `${state.reason?.split(';')[0] ?? 'neighbours unknown'}; copy at ${mbps(judged.finiteRate)}` };
+  if (worst.slow) {
+    const atFloor = judged.finiteRate <= FLOOR ? state.atFloor + 1 : 0;
+    if (atFloor >= NOT_US_LOOKS) return { ...judged, baseline: seen, atFloor: 0, reason: `${worst.words}, not because of the copy: taken as usual from now on; copy at ${mbps(judged.finiteRate)}` };
+    return slower({ ...judged, atFloor }, limits, worst.words);
+  }
+  if (sample.cacheUsed > USED_PERCENT) {
+    return at(judged, judged.finiteRate, limits, `the cache of the source is ${Math.round(sample.cacheUsed)} % full`);
+  }
+  return at({ ...judged, atFloor: 0 }, judged.doubling ? judged.finiteRate * 2 : judged.finiteRate + STEP, limits, worst.words);
+}
+
+/** Trouble that is not a matter of neighbours' latency. */
+function strainOf(state: ControlState, sample: LoadSample): string | undefined {
+  const lag = sample.lagSeconds ?? 0;
+  if (lag > LAG_SECONDS && lag > (state.lagSeconds ?? 0)) return `secondaries of the source are ${Math.round(lag)} s behind and fall back`;
+  if (sample.cacheDirty > DIRTY_PERCENT) return `${Math.round(sample.cacheDirty)} % of the cache of the source is dirty`;
+  return undefined;
+}
+
+function isQuiet(sample: LoadSample): boolean {
+  return sample.reads.ops + sample.writes.ops < QUIET_OPS_PER_SECOND * Math.max(1, sample.seconds);
+}
+
+/** Nobody else is there. */
+function alone(state: ControlState, limits: Limits): ControlState {
+  const most = limits.maxBytesPerSecond;
+  if (most === undefined) return { ...state, bytesPerSecond: Number.POSITIVE_INFINITY, reason: undefined, pending: undefined };
+  return { ...state, bytesPerSecond: most, reason: `--max-mbps; copy at ${mbps(most)}`, pending: undefined };
+}
+
+/** Neighbours are there again: back to a rate that they are known to bear. */
+function returned(state: ControlState): Pick<ControlState, 'bytesPerSecond' | 'reason'> {
+  if (state.bytesPerSecond === state.finiteRate) return { bytesPerSecond: state.finiteRate, reason: state.reason };
+  return { bytesPerSecond: state.finiteRate, reason: `neighbours are active again; copy at ${mbps(state.finiteRate)}` };
+}
+
+/** Without a baseline the copy stays slow until the neighbours were seen enough. */
+function learn(state: ControlState, seen: Baseline): ControlState {
+  const enough = seen.reads.ops + seen.writes.ops >= LEAST_OPS * 5;
+  const held = { ...state, bytesPerSecond: state.finiteRate, reason: `learning what neighbours feel; copy at ${mbps(state.finiteRate)}` };
+  return enough ? { ...held, baseline: seen, pending: undefined } : { ...held, pending: seen };
+}
+
+function slower(state: ControlState, limits: Limits, why: string): ControlState {
+  return { ...at(state, state.finiteRate / 2, limits, why), doubling: false };
+}
+
+function at(state: ControlState, rate: number, limits: Limits, why: string): ControlState {
+  const bounded = Math.max(FLOOR, Math.min(rate, CEILING, limits.maxBytesPerSecond ?? CEILING));
+  return { ...state, bytesPerSecond: bounded, finiteRate: bounded, reason: `${why}; copy at ${mbps(bounded)}` };
+}
+
+/** The kind that suffers most, in words; undefined when no kind can be compared. */
+function worstOf(seen: Baseline, baseline: Baseline, limit: number): { slow: boolean; words: string } | undefined {
+  let worst: { slow: boolean; words: string; ratio: number } | undefined;
+  for (const kind of ['reads', 'writes'] as const) {
+    const now = seen[kind];
+    const before = baseline[kind];
+    if (now.ops < LEAST_OPS || before.ops < LEAST_OPS) continue;
+    const ratio = now.meanMs / Math.max(before.meanMs, 0.001);
+    const slow = now.meanMs > Math.max(before.meanMs * limit, before.meanMs + UNFELT_MS);
+    const words = `neighbours' ${kind} ${now.meanMs.toFixed(1)} ms, ${ratio.toFixed(1)} × before`;
+    if (!worst || (slow && !worst.slow) || (slow === worst.slow && ratio > worst.ratio)) worst = { slow, words, ratio };
+  }
+  return worst;
+}
+
+/** Both together, means weighted by their operations. */
+export function merge(a: Baseline | undefined, b: Baseline): Baseline {
+  const both = (kind: 'reads' | 'writes'): Latency => {
+    const ops = (a?.[kind].ops ?? 0) + b[kind].ops;
+    const total = (a ? a[kind].ops * a[kind].meanMs : 0) + b[kind].ops * b[kind].meanMs;
+    return { ops, meanMs: ops > 0 ? total / ops : 0 };
+  };
+  return { reads: both('reads'), writes: both('writes') };
+}
+
+function mbps(bytesPerSecond: number): string {
+  const value = bytesPerSecond / MB;
+  return `${value < 10 ? value.toFixed(1) : Math.round(value)} MB/s`;
+}
