@@ -4,6 +4,8 @@ export { Cluster } from './cluster.ts';
 export { type CopyUnit, MongoCopier } from './copier.ts';
 export { deferExpiry, expires, finishIndexes } from './finish.ts';
 export { type ApplierMemory, OplogApplier } from './log/applier.ts';
+export { NeighbourLoad, controlThrottle, learnBaseline } from './load/index.ts';
+export { copyUsersAndRoles } from './users/index.ts';
 export { OplogSource, oldestOpenTransaction } from './log/oplog-source.ts';
 export { recallTouched } from './log/recall.ts';
 export { type TrackedCollection, TrackedCollections, trackedOf } from './log/tracked.ts';

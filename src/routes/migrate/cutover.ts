@@ -1,4 +1,4 @@
-import { type Catalog, deferExpiry, expires, finishIndexes, makeViews, readCatalog } from '../../adapters/mongodb/index.ts';
+import { type Catalog, copyUsersAndRoles, deferExpiry, expires, finishIndexes, makeViews, readCatalog } from '../../adapters/mongodb/index.ts';
 import { GodwitError } from '../../kernel/errors.ts';
 import { failpoint } from '../../kernel/failpoint.ts';
 import type { Entry, Fence } from '../../kernel/ports.ts';
@@ -76,6 +76,7 @@ async function bringUpToDate(run: RunContext, link: Link): Promise<void> {
       if (link.touched.overflowed.size === 0 || round >= OVERFLOW_ROUNDS) break;
     }
   }
+  if (run.options.withUsers) await copyUsers(run);
   const deadline = run.clock.now() + SMALL_LAG_WAIT_MS;
   for (;;) {
     const began = run.clock.now();
@@ -87,6 +88,13 @@ async function bringUpToDate(run: RunContext, link: Link): Promise<void> {
       });
     }
   }
+}
+
+/** Before the fence, which takes from the users what they are to have at the target. */
+async function copyUsers(run: RunContext): Promise<void> {
+  const rename = (db: string) => run.selection.target(db, '').db;
+  const copied = await withRetry(run.retry(), () => copyUsersAndRoles(run.source, run.target, run.selection, rename, run.signal));
+  run.store.event('users-copied', { ...copied });
 }
 
 async function raiseAndDrain(

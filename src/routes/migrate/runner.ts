@@ -221,7 +221,7 @@ export class Runner {
     run.link = await openLink(run, currentGeneration(store));
     run.link.startFollowing();
     if (store.phase === 'copying') {
-      const neighbours = watchNeighbours(run);
+      const neighbours = await watchNeighbours(run);
       try {
         await this.#orFailure(finishCopy(run));
       } finally {
