@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { ReplicaSet } from '../servers/index.ts';
+import type { Member, ReplicaSet } from '../servers/index.ts';
 import type { Rng } from '../torture/rng.ts';
 
 /** What a fault may hit. */
@@ -11,6 +11,8 @@ export interface Victims {
     /** Kills it; its keeper starts another after the pause. */
     kill(pauseMs: number): Promise<void>;
   };
+  /** A member was started again; what was set on it while it ran has to be set anew. */
+  readonly onStart: (member: Member) => Promise<void>;
   /** Database whose collection `c0` takes the writes that are to be rolled back. */
   readonly db: string;
 }
@@ -24,11 +26,11 @@ export interface Fault {
 
 type Side = 'source' | 'target';
 
-function onSet(name: string, weight: number, strike: (set: ReplicaSet, rng: Rng) => Promise<void>): Fault[] {
+function onSet(name: string, weight: number, strike: (set: ReplicaSet, rng: Rng, victims: Victims) => Promise<void>): Fault[] {
   return (['source', 'target'] as const satisfies readonly Side[]).map((side) => ({
     name: `${side}.${name}`,
     weight,
-    strike: (victims, rng) => strike(victims[side], rng),
+    strike: (victims, rng) => strike(victims[side], rng, victims),
   }));
 }
 
@@ -45,11 +47,12 @@ export const FAULTS: readonly Fault[] = [
     },
   },
   ...onSet('stepDown', 1.5, (set) => set.stepDown()),
-  ...onSet('kill', 1.5, async (set, rng) => {
+  ...onSet('kill', 1.5, async (set, rng, { onStart }) => {
     const primary = await set.primary();
     await primary.kill('SIGKILL');
     await sleep(rng.between(300, 3000));
     await primary.start();
+    await onStart(primary);
   }),
   ...onSet('cut', 1.5, async (set) => {
     for (const member of set.members) member.proxy?.cut();

@@ -74,7 +74,9 @@ export class Keeper {
       this.#godwit = godwit;
       const { code, signal } = await godwit.exited;
       if (this.#closing) return;
-      if (signal !== 'SIGKILL' && !START_AGAIN.has(code ?? -1)) {
+      // With no process left to talk to, `cutover` does the work itself and holds the run meanwhile.
+      const held = (godwit.answer?.['error'] as { code?: string } | undefined)?.code === 'GW7001';
+      if (signal !== 'SIGKILL' && !held && !START_AGAIN.has(code ?? -1)) {
         this.failure = `godwit ended by itself with code ${String(code)}, signal ${String(signal)}: ${godwit.tail}`;
         return;
       }

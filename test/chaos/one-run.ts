@@ -2,7 +2,7 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type ReplicaSet, startReplicaSet, waitFor } from '../servers/index.ts';
+import { type Member, type ReplicaSet, startReplicaSet, waitFor } from '../servers/index.ts';
 import { compareClusters } from '../tools/compare-clusters.ts';
 import { runGodwit } from '../tools/godwit-process.ts';
 import { checkPromises, startTorture, tortureNames, type TortureLog } from '../torture/index.ts';
@@ -86,7 +86,9 @@ async function migrate(source: ReplicaSet, target: ReplicaSet, rng: Rng, options
   const runFlags = ['--json', '--cutover', 'manual', '--chunk-mb', '1', '--max-mbps', String(mbps), '--throttle', 'off'];
   const keeper = new Keeper(['migrate', 'run', ...address, ...flags, ...runFlags], logPath);
   const faults: string[] = [];
-  const victims: Victims = { source, target, godwit: keeper, db: DB };
+  let quiet = false;
+  const onStart = async (member: Member): Promise<void> => (quiet ? quieten(member) : undefined);
+  const victims: Victims = { source, target, godwit: keeper, db: DB, onStart };
   let log: TortureLog | undefined;
   const problems: string[] = [];
   try {
@@ -97,7 +99,9 @@ async function migrate(source: ReplicaSet, target: ReplicaSet, rng: Rng, options
     await waitFor(() => keeper.failure !== undefined || keeper.hasSeen('following'), { timeoutMs: COPY_TIMEOUT_MS, what: 'the copy to end' });
 
     log = await torture.stop();
-    await quieten(source);
+    // No document may expire while the judge reads; until here the TTL monitors of both sides were at work.
+    quiet = true;
+    for (const member of [...source.members, ...target.members]) await quieten(member);
     if (keeper.failure === undefined) await cutOver(victims, keeper, rng, [...address, ...flags], logPath, faults, options);
   } catch (error) {
     problems.push(error instanceof Error ? error.message : String(error));
@@ -105,7 +109,7 @@ async function migrate(source: ReplicaSet, target: ReplicaSet, rng: Rng, options
   log ??= await torture.stop();
   if (keeper.failure !== undefined) problems.push(keeper.failure);
   await keeper.stop();
-  await Promise.all([mend(source), mend(target), quieten(target).catch(() => {})]);
+  await Promise.all([mend(source), mend(target)]);
 
   // A run that stopped by itself says why; that the sides then differ says nothing more.
   const comparison = keeper.failure === undefined ? await judge(source, target, log, problems) : { documents: 0, bytes: 0 };
@@ -188,9 +192,6 @@ async function cutOver(
   }
 }
 
-/** No document may expire while the judge reads. */
-async function quieten(set: ReplicaSet): Promise<void> {
-  for (const member of set.members) {
-    await (await member.client()).db('admin').command({ setParameter: 1, ttlMonitorEnabled: false });
-  }
+async function quieten(member: Member): Promise<void> {
+  await (await member.client()).db('admin').command({ setParameter: 1, ttlMonitorEnabled: false });
 }

@@ -11,6 +11,7 @@ export { recallTouched } from './log/recall.ts';
 export { type TrackedCollection, TrackedCollections, trackedOf } from './log/tracked.ts';
 export { adoptCollection } from './adopt.ts';
 export { makeSelection, type Selection } from './namespaces.ts';
+export { preflight } from './preflight/index.ts';
 export { planChunks, sizeOf } from './partition.ts';
 export { positionBefore, secondsOf } from './position.ts';
 export { createCollection, createIndexes, dropCollection, splitIndexes } from './structure.ts';

@@ -28,7 +28,9 @@ export function makeBackup(before: string, after: string): ValueBackup {
 
 /** Names a backup without telling what it holds. */
 export function digestOf(backup: ValueBackup): string {
-  return createHash('sha256').update(JSON.stringify([backup.salt, backup.before, backup.after])).digest('hex');
+  return createHash('sha256')
+    .update(JSON.stringify([backup.salt, backup.before, backup.after]))
+    .digest('hex');
 }
 
 /** The backup of one key, or undefined. */
@@ -61,7 +63,10 @@ async function readAllBackups(real: string): Promise<BackupFile['values']> {
     text = await readFile(path, 'utf8');
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return {};
-    throw new GodwitError('GW7005', `The backup ${path} cannot be read: ${wordsOf(cause)}`, { details: { path }, cause });
+    throw new GodwitError('GW7005', `The backup ${path} cannot be read: ${wordsOf(cause)}`, {
+      details: { path },
+      cause,
+    });
   }
   try {
     const file = JSON.parse(text) as BackupFile;
@@ -69,5 +74,7 @@ async function readAllBackups(real: string): Promise<BackupFile['values']> {
   } catch {
     // Said below: what matters is that it is not ours.
   }
-  throw new GodwitError('GW7005', `${path} is not a backup that Godwit can read; move it away if it is not needed`, { details: { path } });
+  throw new GodwitError('GW7005', `${path} is not a backup that Godwit can read; move it away if it is not needed`, {
+    details: { path },
+  });
 }

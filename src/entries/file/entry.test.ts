@@ -1,5 +1,18 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, readlinkSync, rmSync, statSync, symlinkSync, unlinkSync, writeFileSync, chmodSync, linkSync, mkdirSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  linkSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -38,17 +51,42 @@ function entryOf(options: Partial<FileEntryOptions> & { path: string; key: strin
 }
 
 const FILES: [name: string, key: string, before: string, after: string][] = [
-  ['tabs.json', 'db.uri', `{\r\n\t"a": [1,  2],\r\n\t"db": { "uri": "${OLD}" , "x": 1.0 }\r\n}`, `{\r\n\t"a": [1,  2],\r\n\t"db": { "uri": "${NEW}" , "x": 1.0 }\r\n}`],
+  [
+    'tabs.json',
+    'db.uri',
+    `{\r\n\t"a": [1,  2],\r\n\t"db": { "uri": "${OLD}" , "x": 1.0 }\r\n}`,
+    `{\r\n\t"a": [1,  2],\r\n\t"db": { "uri": "${NEW}" , "x": 1.0 }\r\n}`,
+  ],
   ['dots.json', 'db.uri', `{"db.uri":"${OLD.replaceAll('/', '\\/')}"}\n`, `{"db.uri":"${NEW}"}\n`],
-  ['list.json', 'stores.1.uri', `{"stores":[{"uri":"x"},{"uri":"${OLD}"}]}`, `{"stores":[{"uri":"x"},{"uri":"${NEW}"}]}`],
+  [
+    'list.json',
+    'stores.1.uri',
+    `{"stores":[{"uri":"x"},{"uri":"${OLD}"}]}`,
+    `{"stores":[{"uri":"x"},{"uri":"${NEW}"}]}`,
+  ],
   ['mark.json', 'uri', `\ufeff{"uri":"${OLD}"}`, `\ufeff{"uri":"${NEW}"}`],
-  ['plain.yaml', 'db.uri', `# head\ndb:\n    uri:   ${OLD}   # why\n    n: 010\n\n\nz: "q"`, `# head\ndb:\n    uri:   '${NEW}'   # why\n    n: 010\n\n\nz: "q"`],
+  [
+    'plain.yaml',
+    'db.uri',
+    `# head\ndb:\n    uri:   ${OLD}   # why\n    n: 010\n\n\nz: "q"`,
+    `# head\ndb:\n    uri:   '${NEW}'   # why\n    n: 010\n\n\nz: "q"`,
+  ],
   ['quoted.yml', 'uri', `uri: &u "${OLD}"\nb: {  c: *u }\n`, `uri: &u "${NEW}"\nb: {  c: *u }\n`],
   ['two.yaml', 'b', `a: 1\n---\nb: '${OLD}'\n`, `a: 1\n---\nb: '${NEW}'\n`],
-  ['.env', 'DATABASE_URL', `# c\nexport DATABASE_URL="${OLD}" # x\nB='1'\n`, `# c\nexport DATABASE_URL="${NEW}" # x\nB='1'\n`],
+  [
+    '.env',
+    'DATABASE_URL',
+    `# c\nexport DATABASE_URL="${OLD}" # x\nB='1'\n`,
+    `# c\nexport DATABASE_URL="${NEW}" # x\nB='1'\n`,
+  ],
   ['bare.env', 'DB', `A=1\r\nDB = ${OLD}  # c\r\nDBX=2`, `A=1\r\nDB = ${NEW}  # c\r\nDBX=2`],
   ['single.env', 'DB', `DB='${OLD}'`, `DB='${NEW}'`],
-  ['placeholder.env', 'DB', `DB="mongodb://\${U}:\${P}@old/x"\n`, `DB="mongodb://\${U}:\${P}@n1:1,n2:2/x?replicaSet=new"\n`],
+  [
+    'placeholder.env',
+    'DB',
+    `DB="mongodb://\${U}:\${P}@old/x"\n`,
+    `DB="mongodb://\${U}:\${P}@n1:1,n2:2/x?replicaSet=new"\n`,
+  ],
 ];
 
 describe('a value in a file', () => {
@@ -148,7 +186,10 @@ describe('a crash between any two steps', () => {
     writeFileSync(path, `DB=${OLD}\n`);
     const values = new Map<string, string>();
     const dying = entryOf({ path, key: 'DB' }, memoryOf(values, { after })).entry;
-    await dying.flip(never).then(() => dying.unflip(never)).catch(() => undefined);
+    await dying
+      .flip(never)
+      .then(() => dying.unflip(never))
+      .catch(() => undefined);
     const { entry } = entryOf({ path, key: 'DB' }, memoryOf(values));
     await entry.flip(never);
     expect(readFileSync(path, 'utf8')).toBe(`DB=${NEW}\n`);
@@ -156,13 +197,16 @@ describe('a crash between any two steps', () => {
     expect(readFileSync(path, 'utf8')).toBe(`DB=${OLD}\n`);
   });
 
-  test('left-overs of a write that never ended are in nobody\'s way', async () => {
+  test("left-overs of a write that never ended are in nobody's way", async () => {
     const path = join(dir, 'a.env');
     writeFileSync(path, `DB=${OLD}\n`);
     writeFileSync(`${path}.godwit-tmp`, 'half');
     writeFileSync(`${path}.godwit-backup.godwit-tmp`, 'half');
     // A backup that the memory does not name was never used.
-    writeFileSync(`${path}.godwit-backup`, JSON.stringify({ version: 1, values: { DB: { before: 'x', after: 'y', salt: 'z' } } }));
+    writeFileSync(
+      `${path}.godwit-backup`,
+      JSON.stringify({ version: 1, values: { DB: { before: 'x', after: 'y', salt: 'z' } } }),
+    );
     const { entry } = entryOf({ path, key: 'DB' });
     await entry.flip(never);
     await entry.unflip(never);
@@ -183,7 +227,9 @@ describe('check refuses', () => {
   const refuses = async (name: string, text: string | undefined, key: string, code: string, message: RegExp) => {
     const path = join(dir, name);
     if (text !== undefined) writeFileSync(path, text);
-    const error = await entryOf({ path, key }).entry.check(never).catch((e: unknown) => e);
+    const error = await entryOf({ path, key })
+      .entry.check(never)
+      .catch((e: unknown) => e);
     expect(error).toMatchObject({ code, message });
     expect(String((error as Error).message)).not.toContain('s3cret');
   };

@@ -13,8 +13,9 @@
  *
  * A backup that the memory does not name is of no value and is written over.
  */
-import { extname } from 'node:path';
+
 import { resolveTxt } from 'node:dns/promises';
+import { extname } from 'node:path';
 import { GodwitError, throwIfAborted } from '../../kernel/errors.ts';
 import type { CheckpointStore, Entry } from '../../kernel/ports.ts';
 import { digestOf, dropBackup, makeBackup, readBackup, type ValueBackup, writeBackup } from './backup.ts';

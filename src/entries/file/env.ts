@@ -20,7 +20,10 @@ export function locateEnv(text: string, key: string): Token | undefined {
     offset += line.length + 1;
   }
   if (found.length > 1) {
-    throw new GodwitError('GW1001', `${key} is set ${found.length} times; leave one, so that the address has one place`);
+    throw new GodwitError(
+      'GW1001',
+      `${key} is set ${found.length} times; leave one, so that the address has one place`,
+    );
   }
   return found[0];
 }
@@ -63,5 +66,8 @@ function encodeEnv(value: string, quote: string, before: string, key: string): s
   if (quote === '' && (SAFE_BARE.test(value) || !needs(/[^\w:/@.,?=&%+~[\]-]/))) return value;
   if (!value.includes("'")) return `'${value}'`;
   if (!/["\\$`]/.test(value)) return `"${value}"`;
-  throw new GodwitError('GW1001', `The new value of ${key} cannot be written in an env file: it holds both kinds of quotes`);
+  throw new GodwitError(
+    'GW1001',
+    `The new value of ${key} cannot be written in an env file: it holds both kinds of quotes`,
+  );
 }

@@ -1,2 +1,1 @@
-export { type FileEntry, type FileEntryContext, type FileEntryOptions, openFileEntry } from './entry.ts';
-export { type ClusterAddress, retarget } from './retarget.ts';
+export { openFileEntry } from './entry.ts';

@@ -10,7 +10,11 @@ const TEMPORARY = '.godwit-tmp';
  * the old file or the new one. Mode and owner stay (extended attributes and
  * access lists do not). `path` must be a real path, not a link.
  */
-export async function replaceFile(path: string, text: string, like: { mode: number; uid?: number; gid?: number }): Promise<void> {
+export async function replaceFile(
+  path: string,
+  text: string,
+  like: { mode: number; uid?: number; gid?: number },
+): Promise<void> {
   const temporary = path + TEMPORARY;
   await rm(temporary, { force: true });
   // Exclusive, so that nobody can lead us through a link of theirs.
@@ -54,7 +58,9 @@ export async function writePrivate(path: string, text: string): Promise<void> {
 }
 
 /** What can be known of a file that is to be replaced; throws GW7005 where it cannot be. */
-export async function openForReplacement(path: string): Promise<{ real: string; text: string; mode: number; uid: number; gid: number }> {
+export async function openForReplacement(
+  path: string,
+): Promise<{ real: string; text: string; mode: number; uid: number; gid: number }> {
   try {
     const real = await realpath(path);
     const { mode, uid, gid } = await stat(real);
@@ -63,14 +69,20 @@ export async function openForReplacement(path: string): Promise<{ real: string; 
     const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
     return { real, text, mode, uid, gid };
   } catch (cause) {
-    throw new GodwitError('GW7005', `The entry ${path} cannot be read: ${wordsOf(cause)}`, { details: { path }, cause });
+    throw new GodwitError('GW7005', `The entry ${path} cannot be read: ${wordsOf(cause)}`, {
+      details: { path },
+      cause,
+    });
   }
 }
 
 /** Says beforehand what would keep `replaceFile` from working. Throws GW7005. */
 export async function checkReplaceable(real: string): Promise<void> {
   const refuse = (why: string, cause?: unknown): never => {
-    throw new GodwitError('GW7005', `The entry ${real} cannot be rewritten: ${why}`, { details: { path: real }, cause });
+    throw new GodwitError('GW7005', `The entry ${real} cannot be rewritten: ${why}`, {
+      details: { path: real },
+      cause,
+    });
   };
   try {
     await access(real, constants.W_OK);
@@ -85,14 +97,16 @@ export async function checkReplaceable(real: string): Promise<void> {
   if (me !== undefined && me !== 0) {
     if (file.uid !== me) refuse(`it belongs to user ${file.uid}, and only root or that user can keep it so`);
     const groups = process.getgroups?.() ?? [];
-    if (file.gid !== process.getgid?.() && !groups.includes(file.gid)) refuse(`it belongs to group ${file.gid}, of which this user is no member`);
+    if (file.gid !== process.getgid?.() && !groups.includes(file.gid))
+      refuse(`it belongs to group ${file.gid}, of which this user is no member`);
   }
   if (await isMountPoint(real)) refuse('it is mounted by itself (a single-file mount); mount its directory instead');
 }
 
 async function isMountPoint(real: string): Promise<boolean> {
   const mounts = await readFile('/proc/self/mountinfo', 'utf8').catch(() => '');
-  const unescaped = (point: string) => point.replace(/\\(\d{3})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)));
+  const unescaped = (point: string) =>
+    point.replace(/\\(\d{3})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)));
   return mounts.split('\n').some((line) => unescaped(line.split(' ')[4] ?? '') === real);
 }
 

@@ -42,8 +42,7 @@ export function retarget(value: string, to: ClusterAddress, dnsOptions = ''): st
     // An srv name means TLS unless it is switched off in words.
     if (!has('tls') && !has('ssl')) options.push('tls=true');
   }
-  const kept =
-    to.hosts.length === 1 ? options : options.filter((option) => nameOf(option) !== 'directconnection');
+  const kept = to.hosts.length === 1 ? options : options.filter((option) => nameOf(option) !== 'directconnection');
   const login = credentials === undefined ? '' : `${credentials}@`;
   return `mongodb://${login}${hosts}/${database}?${[...kept, `replicaSet=${to.setName}`].join('&')}`;
 }

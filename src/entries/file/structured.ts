@@ -1,4 +1,4 @@
-import { isAlias, isMap, isScalar, isSeq, type Document, type Node, parseAllDocuments, type Scalar } from 'yaml';
+import { type Document, isAlias, isMap, isScalar, isSeq, type Node, parseAllDocuments, type Scalar } from 'yaml';
 import { GodwitError } from '../../kernel/errors.ts';
 import type { Token } from './token.ts';
 
@@ -34,14 +34,20 @@ function locate(
   const found: Node[] = [];
   for (const document of documents as Document.Parsed[]) {
     const error = document.errors[0];
-    if (error) throw new GodwitError('GW1001', `It is not valid ${format}: ${error.message.split('\n')[0]}`, { cause: error });
+    if (error)
+      throw new GodwitError('GW1001', `It is not valid ${format}: ${error.message.split('\n')[0]}`, { cause: error });
     const node = follow(document.contents, key);
     if (node) found.push(node);
   }
-  if (found.length > 1) throw new GodwitError('GW1001', `${key} stands in ${found.length} documents of it; which one is meant cannot be said`);
+  if (found.length > 1)
+    throw new GodwitError(
+      'GW1001',
+      `${key} stands in ${found.length} documents of it; which one is meant cannot be said`,
+    );
   const node = found[0];
   if (!node) return undefined;
-  if (isAlias(node)) throw new GodwitError('GW1001', `${key} is an alias (*${node.source}); name the key where the value itself stands`);
+  if (isAlias(node))
+    throw new GodwitError('GW1001', `${key} is an alias (*${node.source}); name the key where the value itself stands`);
   if (!isScalar(node) || typeof node.value !== 'string' || !node.range) {
     throw new GodwitError('GW1001', `${key} does not hold a string`);
   }

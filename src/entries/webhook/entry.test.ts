@@ -35,7 +35,10 @@ async function receiver(answer: (response: ServerResponse, n: number) => void): 
 }
 
 function open(options: WebhookEntryOptions, values = new Map<string, unknown>()) {
-  const memory = { get: <T>(key: string) => values.get(key) as T | undefined, set: (key: string, value: unknown) => void values.set(key, value) };
+  const memory = {
+    get: <T>(key: string) => values.get(key) as T | undefined,
+    set: (key: string, value: unknown) => void values.set(key, value),
+  };
   return openWebhookEntry(options, { run: 'r1', from: FROM, to: TO, memory });
 }
 
@@ -81,7 +84,9 @@ test('passing failures are repeated with the same key', async () => {
 
 test('a refusal is final, said in the words of the receiver and without secrets', async () => {
   const { url, seen } = await receiver((response) => response.writeHead(403).end('no such run'));
-  const error = await open({ url, timeoutSeconds: 5 }).flip(never).catch((e: Error) => e);
+  const error = await open({ url, timeoutSeconds: 5 })
+    .flip(never)
+    .catch((e: Error) => e);
   expect(error).toMatchObject({ code: 'GW7005', message: /HTTP 403, no such run/ });
   expect((error as Error).message).not.toContain('hidden');
   expect(seen).toHaveLength(1);
@@ -95,7 +100,10 @@ test('a redirect is no success', async () => {
 test('silence ends with the time allowed', async () => {
   const { url } = await receiver(() => undefined);
   const started = Date.now();
-  await expect(open({ url, timeoutSeconds: 0.5 }).flip(never)).rejects.toMatchObject({ code: 'GW7005', message: /no answer/ });
+  await expect(open({ url, timeoutSeconds: 0.5 }).flip(never)).rejects.toMatchObject({
+    code: 'GW7005',
+    message: /no answer/,
+  });
   expect(Date.now() - started).toBeLessThan(3000);
 });
 

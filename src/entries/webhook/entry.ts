@@ -105,7 +105,10 @@ function parseUrl(text: string): URL {
     throw new GodwitError('GW1001', 'The url of the webhook entry is not an http or https address');
   }
   if (url.username || url.password) {
-    throw new GodwitError('GW1001', `The url of the webhook ${url.host} holds a login, which cannot be sent so; use a secret, which signs the request`);
+    throw new GodwitError(
+      'GW1001',
+      `The url of the webhook ${url.host} holds a login, which cannot be sent so; use a secret, which signs the request`,
+    );
   }
   return url;
 }
@@ -144,7 +147,11 @@ async function attemptOnce(
     return { passing: PASSING.has(response.status), why: `HTTP ${response.status}${words ? `, ${words}` : ''}` };
   } catch (error) {
     const cause = (error as Error).cause;
-    const why = timeout.aborted ? 'no answer in time' : cause instanceof Error ? cause.message || String((cause as NodeJS.ErrnoException).code) : String(error);
+    const why = timeout.aborted
+      ? 'no answer in time'
+      : cause instanceof Error
+        ? cause.message || String((cause as NodeJS.ErrnoException).code)
+        : String(error);
     return { passing: true, why };
   }
 }

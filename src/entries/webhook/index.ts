@@ -1,1 +1,1 @@
-export { openWebhookEntry, type WebhookEntryContext, type WebhookEntryOptions } from './entry.ts';
+export { openWebhookEntry } from './entry.ts';

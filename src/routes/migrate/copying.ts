@@ -19,6 +19,7 @@ import { GodwitError, invariant } from '../../kernel/errors.ts';
 import { failpoint } from '../../kernel/failpoint.ts';
 import type { Position } from '../../kernel/position.ts';
 import { withRetry } from '../../kernel/retry.ts';
+import { EarlyApply, type EarlyPositions } from './early-apply.ts';
 import { setGeneration } from './generations.ts';
 import { type Generation, checkpointKey } from './link.ts';
 import { KEY, type RunContext } from './run-context.ts';
@@ -83,6 +84,8 @@ export async function finishCopy(run: RunContext): Promise<void> {
     throttle: run.throttle,
     rememberStart: (uuid, position) => store.set(KEY.copyStart(uuid), position),
   });
+  const early = new EarlyApply(run, catalog.collections);
+  early.start();
   try {
     await copyAll({
       copier,
@@ -92,7 +95,10 @@ export async function finishCopy(run: RunContext): Promise<void> {
         pending: () => store.pendingChunks('copy'),
         done: (chunk, docs, bytes) => store.chunkDone('copy', chunk.id, { docs, bytes }),
       },
-      finishUnit: (uuid) => buildIndexes(run, specOf(uuid)),
+      finishUnit: async (uuid) => {
+        await buildIndexes(run, specOf(uuid));
+        early.ready(specOf(uuid));
+      },
       retry: run.retry(),
       onProgress: (unit, docs, bytes) => {
         run.meter.copied(unit, docs, bytes);
@@ -101,15 +107,17 @@ export async function finishCopy(run: RunContext): Promise<void> {
       gate: run.gate,
     });
   } finally {
+    await early.stop();
     copier.close();
   }
+  const applied = store.get<EarlyPositions>(KEY.early) ?? {};
   await withRetry(run.retry(), () => createViews(run, catalog));
   failpoint('copy.all-done');
   const end = await withRetry(run.retry(), () => run.source.note({ copy: 'end' }));
   const generation = store.get<Generation>(KEY.generation) as Generation;
   const memory: ApplierMemory = {
     collections: catalog.collections.map((spec) => ({
-      ...trackedOf(spec, selection.target(spec.db, spec.name), store.get<Position>(KEY.copyStart(spec.uuid)) ?? catalog.position),
+      ...trackedOf(spec, selection.target(spec.db, spec.name), applied[spec.uuid] ?? store.get<Position>(KEY.copyStart(spec.uuid)) ?? catalog.position),
       fuzzyUntil: end,
     })),
     transactions: [],

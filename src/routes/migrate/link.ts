@@ -221,6 +221,45 @@ export class Link {
     return this.#spool.sizeBytes < MOST_RETAINED_BYTES ? this.#proofFrom : undefined;
   }
 
+  /**
+   * Applies what is spooled of some collections, from the beginning of the
+   * flow up to a position or to the first change of structure, while others
+   * are still being copied. May be repeated; gives the position reached.
+   */
+  async applyEarly(collections: readonly TrackedCollection[], upTo: Position, signal: AbortSignal): Promise<Position> {
+    const { from, to, selection, applyLanes, generation } = this.#options;
+    const never = () => Promise.reject(new GodwitError('GW9001', 'Structure was to be held'));
+    const applier = await OplogApplier.open(
+      {
+        source: from,
+        target: to,
+        selection,
+        lanes: applyLanes,
+        memory: { collections, transactions: [] },
+        after: generation.start,
+        structureAsOf: generation.structureAsOf,
+        fuzzyUntil: upTo,
+        holdAtStructure: true,
+        adopt: never,
+        reconcileViews: never,
+        beforeStep: this.#options.gate,
+      },
+      signal,
+    );
+    let reached = generation.start;
+    const stop = new AbortController();
+    try {
+      for await (const block of this.#spool.read(generation.start, BLOCK_BYTES, AbortSignal.any([signal, stop.signal, this.#stop.signal]))) {
+        for await (const applied of applier.apply(block, signal)) reached = applied.position;
+        if (applier.held || block.last >= upTo) break;
+      }
+      return reached;
+    } finally {
+      stop.abort();
+      applier.close();
+    }
+  }
+
   /** Runs `work` while nothing is applied; what follows is replayed as if `work` had come later in the log. */
   async whileHeld<T>(work: () => Promise<T>): Promise<T> {
     await this.#stopApplying();

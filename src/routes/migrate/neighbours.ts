@@ -33,7 +33,7 @@ export async function watchNeighbours(run: RunContext): Promise<{ stop(): Promis
   const baseline = quiet ? undefined : await learnBaseline(watch);
   const watching = (async () => {
     if (quiet) while (!signal.aborted && (await isQuiet(LOOK_EVERY_MS)));
-    if (!signal.aborted) await controlThrottle({ ...watch, ...limits, throttle: run.throttle, baseline });
+    if (!signal.aborted) await controlThrottle({ ...watch, ...limits, throttle: run.throttle, baseline, copied: () => run.meter.copyBytes });
   })().catch((error) => run.store.event('throttle-off', { reason: error instanceof Error ? error.message : String(error) }));
   return {
     stop: async () => {

@@ -1,4 +1,4 @@
-import { Cluster, availableFences, makeSelection, readCatalog, sizeOf } from '../../adapters/mongodb/index.ts';
+import { Cluster, availableFences, makeSelection, preflight, readCatalog, sizeOf } from '../../adapters/mongodb/index.ts';
 import { GodwitError } from '../../kernel/errors.ts';
 import type { Finding } from '../../kernel/finding.ts';
 import type { CheckReport, FenceKind, MigrateOptions } from './api.ts';
@@ -37,8 +37,19 @@ async function inspect(options: MigrateOptions, source: Cluster, target: Cluster
     sizes.docs += docs;
     sizes.bytes += bytes;
   }
-  const findings: Finding[] = [];
-  void target;
+  const findings: Finding[] = await preflight({
+    source,
+    target,
+    selection,
+    catalog,
+    sizes,
+    options: {
+      withUsers: options.withUsers,
+      fence: options.fence,
+      fenceWholeCluster: options.fenceWholeCluster,
+      readFrom: options.readFrom,
+    },
+  });
   const fence = await fencePlan(options, source);
   const readFrom = options.readFrom ?? ((await source.members()).hosts.length > 1 ? 'secondary' : 'primary');
   return {

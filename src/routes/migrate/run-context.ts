@@ -62,6 +62,7 @@ export const KEY = {
   proof: 'proof',
   cutover: 'cutover',
   copyStart: (uuid: string) => `copy.start.${uuid}`,
+  early: 'copy.early',
   confirmedAt: 'confirmed.position',
   cleanup: 'cleanup.plan',
 } as const;

@@ -15,7 +15,8 @@ export async function readAuthorization(cluster: Cluster): Promise<Authorization
   try {
     parsed = (await cluster.command('admin', { getCmdLineOpts: 1 }))['parsed'] ?? {};
   } catch (error) {
-    if (error instanceof GodwitError && (error.code === 'GW2004' || error.code === 'GW2003')) return { on: true, ldap: false };
+    if (error instanceof GodwitError && (error.code === 'GW2004' || error.code === 'GW2003'))
+      return { on: true, ldap: false };
     throw error;
   }
   const security: Document = parsed['security'] ?? {};

@@ -67,19 +67,28 @@ async function makeUser(user: string, db: string, roles: Document[]): Promise<Mo
   return login(user, db);
 }
 
-const insert = (client: MongoClient, db: string, collection: string) => client.db(db).collection(collection).insertOne({ n: 1 });
+const insert = (client: MongoClient, db: string, collection: string) =>
+  client.db(db).collection(collection).insertOne({ n: 1 });
 const refused = (work: Promise<unknown>) => expect(work).rejects.toMatchObject({ code: 13 });
 /** All there is of the users. The server keeps the roles of a user as a set, in no order of ours. */
 const usersNow = async () => {
   const { users } = await root.db('admin').command({ usersInfo: { forAllDBs: true }, showCredentials: true });
-  for (const user of users) user.roles.sort((a: Document, b: Document) => `${a['db']}.${a['role']}`.localeCompare(`${b['db']}.${b['role']}`));
+  for (const user of users)
+    user.roles.sort((a: Document, b: Document) => `${a['db']}.${a['role']}`.localeCompare(`${b['db']}.${b['role']}`));
   return JSON.stringify(users);
 };
-const rolesNow = async () => JSON.stringify(await root.db('admin').collection('system.roles').find().sort({ _id: 1 }).toArray());
+const rolesNow = async () =>
+  JSON.stringify(await root.db('admin').collection('system.roles').find().sort({ _id: 1 }).toArray());
 
 test('open connections are fenced in the middle; neighbours and readers go on; all is given back', async () => {
-  const app = await makeUser('app', 'shop', [{ role: 'readWrite', db: 'shop' }, { role: 'read', db: 'bank' }]);
-  const owner = await makeUser('owner', 'admin', [{ role: 'dbOwner', db: 'shop' }, { role: 'clusterMonitor', db: 'admin' }]);
+  const app = await makeUser('app', 'shop', [
+    { role: 'readWrite', db: 'shop' },
+    { role: 'read', db: 'bank' },
+  ]);
+  const owner = await makeUser('owner', 'admin', [
+    { role: 'dbOwner', db: 'shop' },
+    { role: 'clusterMonitor', db: 'admin' },
+  ]);
   const neighbour = await makeUser('neighbour', 'bank', [{ role: 'readWrite', db: 'bank' }]);
   await root.db('$external').command({ createUser: 'CN=svc', roles: [{ role: 'readWrite', db: 'shop' }] });
   const users = await usersNow();
@@ -144,7 +153,10 @@ test('of one database, a collection can be fenced alone, through roles of their 
     privileges: [{ resource: { db: 'shop', collection: 'carts' }, actions: ['insert'] }],
     roles: ['base'],
   });
-  const app = await makeUser('app', 'shop', [{ role: 'readWrite', db: 'shop' }, { role: 'readWrite', db: 'bank' }]);
+  const app = await makeUser('app', 'shop', [
+    { role: 'readWrite', db: 'shop' },
+    { role: 'readWrite', db: 'bank' },
+  ]);
   const clerk = await makeUser('clerk', 'shop', [{ role: 'clerk', db: 'shop' }]);
   const carts = await makeUser('carts', 'shop', [{ role: 'readWrite', db: 'bank' }]);
   const users = await usersNow();
@@ -161,17 +173,45 @@ test('of one database, a collection can be fenced alone, through roles of their 
   await insert(carts, 'bank', 'orders');
   await refused(app.db('shop').collection('orders').rename('away'));
   await refused(app.db('shop').collection('orders').drop());
-  await refused(app.db('shop').collection('carts').aggregate([{ $merge: 'orders' }]).toArray());
+  await refused(
+    app
+      .db('shop')
+      .collection('carts')
+      .aggregate([{ $merge: 'orders' }])
+      .toArray(),
+  );
   await app.db('shop').collection('carts').createIndex({ n: 1 });
-  expect(JSON.parse(await rolesNow()).filter(({ role }: { role: string }) => role.startsWith('godwit-fence-r1-'))).toHaveLength(2);
+  expect(
+    JSON.parse(await rolesNow()).filter(({ role }: { role: string }) => role.startsWith('godwit-fence-r1-')),
+  ).toHaveLength(2);
   await fence.lower(never);
   expect(await usersNow()).toBe(users);
   expect(await rolesNow()).toBe(roles);
   await insert(clerk, 'shop', 'orders');
 });
 
+test('an ordinary administrator of users can raise and lower it', async () => {
+  const app = await makeUser('app', 'shop', [{ role: 'dbOwner', db: 'shop' }]);
+  const roles = ['userAdminAnyDatabase', 'clusterMonitor', 'readAnyDatabase'];
+  await root.db('admin').command({ createUser: 'mover', pwd: 'pw', roles });
+  const users = await usersNow();
+  const mover = await Cluster.connect('source', rs.uri.replace('root:pw@', 'mover:pw@'));
+  try {
+    const fence = openFence('roles', { cluster: mover, selection: ORDERS, memory: memoryOf(), runName: 'r1' });
+    await fence.raise(never);
+    await refused(insert(app, 'shop', 'orders'));
+    await insert(app, 'shop', 'carts');
+    await fence.lower(never);
+    expect(await usersNow()).toBe(users);
+    await insert(app, 'shop', 'orders');
+  } finally {
+    await mover.close();
+  }
+});
+
 test('killed between two users, the next process gives all back', async () => {
-  for (const name of ['a', 'b', 'c']) await makeUser(name, 'shop', [{ role: name === 'b' ? 'dbOwner' : 'readWrite', db: 'shop' }]);
+  for (const name of ['a', 'b', 'c'])
+    await makeUser(name, 'shop', [{ role: name === 'b' ? 'dbOwner' : 'readWrite', db: 'shop' }]);
   const users = await usersNow();
   const roles = await rolesNow();
   const dir = mkdtempSync(join(tmpdir(), 'godwit-fence-'));
@@ -180,10 +220,13 @@ test('killed between two users, the next process gives all back', async () => {
       const memoryFile = join(dir, `memory-${fatal}.json`);
       writeFileSync(memoryFile, '{}');
       const signal = await new Promise((resolve) => {
-        execFile(process.execPath, ['--import', 'tsx', FIXTURE, rs.uri, memoryFile, String(fatal)], (error) => resolve(error?.signal));
+        execFile(process.execPath, ['--import', 'tsx', FIXTURE, rs.uri, memoryFile, String(fatal)], (error) =>
+          resolve(error?.signal),
+        );
       });
       expect(signal).toBe('SIGKILL');
-      const values = () => new Map(Object.entries(JSON.parse(readFileSync(memoryFile, 'utf8'))).map(([k, v]) => [k, JSON.stringify(v)]));
+      const values = () =>
+        new Map(Object.entries(JSON.parse(readFileSync(memoryFile, 'utf8'))).map(([k, v]) => [k, JSON.stringify(v)]));
       expect(JSON.stringify((await usersNow()) !== users)).toBe(String(fatal > 1));
       const fence = openFence('roles', { cluster, selection: SHOP, memory: memoryOf(values()), runName: 'r1' });
       if (fatal === 2) {
@@ -208,7 +251,10 @@ test('an open transaction can still commit, so the fence waits for it, and for a
   await other.db('bank').collection('orders').insertOne({ n: 1 }, { session: stranger });
   const session = app.startSession();
   session.startTransaction();
-  await app.db('shop').collection('orders').insertOne({ _id: 'late' as never }, { session });
+  await app
+    .db('shop')
+    .collection('orders')
+    .insertOne({ _id: 'late' as never }, { session });
   const fence = openFence('roles', { cluster, selection: SHOP, memory: memoryOf(), runName: 'r1' });
   let raised = false;
   const raising = fence.raise(never).then(() => {
@@ -220,12 +266,23 @@ test('an open transaction can still commit, so the fence waits for it, and for a
   await refused(insert(app, 'shop', 'orders'));
   await session.commitTransaction();
   await raising;
-  expect(await root.db('shop').collection('orders').findOne({ _id: 'late' as never })).toBeTruthy();
+  expect(
+    await root
+      .db('shop')
+      .collection('orders')
+      .findOne({ _id: 'late' as never }),
+  ).toBeTruthy();
   await fence.lower(never);
   await stranger.abortTransaction();
 
-  await root.db('shop').collection('carts').insertMany(Array.from({ length: 300 }, (_, n) => ({ n })));
-  const slow = app.db('shop').collection('carts').updateMany({ $where: 'sleep(5) || true' }, { $set: { slow: 1 } });
+  await root
+    .db('shop')
+    .collection('carts')
+    .insertMany(Array.from({ length: 300 }, (_, n) => ({ n })));
+  const slow = app
+    .db('shop')
+    .collection('carts')
+    .updateMany({ $where: 'sleep(5) || true' }, { $set: { slow: 1 } });
   await new Promise((resolve) => setTimeout(resolve, 300));
   await fence.raise(never);
   const changed = await root.db('shop').collection('carts').countDocuments({ slow: 1 });
@@ -243,11 +300,20 @@ test('an open transaction can still commit, so the fence waits for it, and for a
 describe('which fences work', () => {
   test('administrators and our own user are named, not fenced', async () => {
     await makeUser('admin2', 'admin', [{ role: 'readWriteAnyDatabase', db: 'admin' }]);
-    expect((await availableFences({ cluster, selection: SHOP }))[0]).toMatchObject({ kind: 'roles', ok: false, reason: /root@admin \(the user of Godwit/ });
-    await expect(openFence('roles', { cluster, selection: SHOP, memory: memoryOf(), runName: 'r' }).raise(never)).rejects.toMatchObject({ code: 'GW7004' });
+    expect((await availableFences({ cluster, selection: SHOP }))[0]).toMatchObject({
+      kind: 'roles',
+      ok: false,
+      reason: /root@admin \(the user of Godwit/,
+    });
+    await expect(
+      openFence('roles', { cluster, selection: SHOP, memory: memoryOf(), runName: 'r' }).raise(never),
+    ).rejects.toMatchObject({ code: 'GW7004' });
     await makeUser('app', 'shop', [{ role: 'readWrite', db: 'shop' }]);
     const [roles] = await availableFences({ cluster, selection: SHOP });
-    expect(roles).toMatchObject({ ok: true, reason: /^Holds app@shop; does not hold .*admin2@admin \(may write to any database\)/ });
+    expect(roles).toMatchObject({
+      ok: true,
+      reason: /^Holds app@shop; does not hold .*admin2@admin \(may write to any database\)/,
+    });
   });
 
   test('a user of ours with too few privileges gets a clear answer', async () => {
@@ -256,8 +322,14 @@ describe('which fences work', () => {
     const weak = await Cluster.connect('source', rs.uri.replace('root:pw@', 'weak:pw@'));
     try {
       const choices = await availableFences({ cluster: weak, selection: SHOP }).catch((e: unknown) => e);
-      expect(choices).toMatchObject([{ kind: 'roles', ok: false, reason: /userAdminAnyDatabase/ }, { kind: 'write-block', ok: false }, { kind: 'none', ok: true }]);
-      await expect(openFence('roles', { cluster: weak, selection: SHOP, memory: memoryOf(), runName: 'r' }).raise(never)).rejects.toMatchObject({ code: 'GW7004' });
+      expect(choices).toMatchObject([
+        { kind: 'roles', ok: false, reason: /userAdminAnyDatabase/ },
+        { kind: 'write-block', ok: false },
+        { kind: 'none', ok: true },
+      ]);
+      await expect(
+        openFence('roles', { cluster: weak, selection: SHOP, memory: memoryOf(), runName: 'r' }).raise(never),
+      ).rejects.toMatchObject({ code: 'GW7004' });
     } finally {
       await weak.close();
     }
@@ -268,7 +340,10 @@ describe('which fences work', () => {
     await insert(root, 'bank', 'orders');
     const memory = memoryOf();
     const ctx = { cluster, selection: SHOP, memory, runName: 'r1' };
-    await expect(openFence('write-block', ctx).raise(never)).rejects.toMatchObject({ code: 'GW7003', message: /bank\.(carts|orders)/ });
+    await expect(openFence('write-block', ctx).raise(never)).rejects.toMatchObject({
+      code: 'GW7003',
+      message: /bank\.(carts|orders)/,
+    });
     expect((await availableFences(ctx))[1]).toMatchObject({ kind: 'write-block', ok: false, reason: /bank/ });
     const fence = openFence('write-block', { ...ctx, allowWholeCluster: true });
     await fence.raise(never);

@@ -31,7 +31,11 @@ export async function availableFences(ctx: { cluster: Cluster; selection: Select
   return [
     await rolesChoice(ctx.cluster, ctx.selection),
     await writeBlockChoice(ctx.cluster, ctx.selection),
-    { kind: 'none', ok: true, reason: 'You stop the writers yourself; one that goes on is found in the log and stops the cutover' },
+    {
+      kind: 'none',
+      ok: true,
+      reason: 'You stop the writers yourself; one that goes on is found in the log and stops the cutover',
+    },
   ];
 }
 
@@ -44,11 +48,13 @@ async function rolesChoice(cluster: Cluster, selection: Selection): Promise<Fenc
   try {
     writers = await readWriters(cluster, selection);
   } catch (error) {
-    if (error instanceof GodwitError && error.code === 'GW2004') return no('The user of Godwit may not see users and roles (userAdminAnyDatabase allows it)');
+    if (error instanceof GodwitError && error.code === 'GW2004')
+      return no('The user of Godwit may not see users and roles (userAdminAnyDatabase allows it)');
     throw error;
   }
   const free = describeFree(writers);
-  if (writers.held.length === 0) return no(`No user writes to the chosen namespaces by a role of their databases${free && `; ${free}`}`);
+  if (writers.held.length === 0)
+    return no(`No user writes to the chosen namespaces by a role of their databases${free && `; ${free}`}`);
   const held = writers.held.map(userName).join(', ');
   return { kind: 'roles', ok: true, reason: `Holds ${held}${free && `; does not hold ${free}`}` };
 }
@@ -56,7 +62,9 @@ async function rolesChoice(cluster: Cluster, selection: Selection): Promise<Fenc
 /** Those who could write past the fence, for `check`; empty when there are none. */
 export function describeFree(writers: Writers): string {
   return writers.free
-    .map((user) => `${userName(user)} (${user.why === 'own' ? 'the user of Godwit itself' : 'may write to any database'})`)
+    .map(
+      (user) => `${userName(user)} (${user.why === 'own' ? 'the user of Godwit itself' : 'may write to any database'})`,
+    )
     .join(', ');
 }
 
@@ -65,16 +73,31 @@ async function writeBlockChoice(cluster: Cluster, selection: Selection): Promise
   const info = await cluster.command('admin', { buildInfo: 1 });
   if (Number((info['versionArray'] as number[])[0]) < 6) return no('It needs MongoDB 6.0');
   const { on } = await readAuthorization(cluster);
-  if (on && !(await mayBlock(cluster))) return no('The user of Godwit lacks setUserWriteBlockMode and bypassWriteBlockingMode');
+  if (on && !(await mayBlock(cluster)))
+    return no('The user of Godwit lacks setUserWriteBlockMode and bypassWriteBlockingMode');
   const others = await readNeighbourWrites(cluster, selection, NEIGHBOUR_SECONDS);
-  if (others.length > 0) return no(`It would stop others: ${others.slice(0, 3).join(', ')} ${others.length === 1 ? 'is' : 'are'} being written`);
-  const whom = on ? 'everybody without bypassWriteBlockingMode (root, restore)' : 'everybody: access control is off, Godwit itself included';
-  return { kind: 'write-block', ok: true, reason: `Holds ${whom}; nothing else was written in the last ${NEIGHBOUR_SECONDS} s` };
+  if (others.length > 0)
+    return no(
+      `It would stop others: ${others.slice(0, 3).join(', ')} ${others.length === 1 ? 'is' : 'are'} being written`,
+    );
+  const whom = on
+    ? 'everybody without bypassWriteBlockingMode (root, restore)'
+    : 'everybody: access control is off, Godwit itself included';
+  return {
+    kind: 'write-block',
+    ok: true,
+    reason: `Holds ${whom}; nothing else was written in the last ${NEIGHBOUR_SECONDS} s`,
+  };
 }
 
 async function mayBlock(cluster: Cluster): Promise<boolean> {
   const status = await cluster.command('admin', { connectionStatus: 1, showPrivileges: true });
-  const privileges = (status['authInfo']?.authenticatedUserPrivileges ?? []) as { resource: { cluster?: boolean }; actions: string[] }[];
-  const actions = new Set(privileges.filter(({ resource }) => resource.cluster).flatMap((privilege) => privilege.actions));
+  const privileges = (status['authInfo']?.authenticatedUserPrivileges ?? []) as {
+    resource: { cluster?: boolean };
+    actions: string[];
+  }[];
+  const actions = new Set(
+    privileges.filter(({ resource }) => resource.cluster).flatMap((privilege) => privilege.actions),
+  );
   return actions.has('setUserWriteBlockMode') && actions.has('bypassWriteBlockingMode');
 }

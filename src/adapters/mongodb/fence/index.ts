@@ -1,2 +1,2 @@
-export { availableFences, type FenceChoice, type FenceContext, type MongoFenceKind, openFence } from './fence.ts';
-export { type FreeWriter, readWriters, type Writer, type Writers } from './writers.ts';
+export { availableFences, openFence } from './fence.ts';
+export { readWriters } from './writers.ts';

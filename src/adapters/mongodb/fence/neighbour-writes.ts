@@ -15,7 +15,10 @@ export async function readNeighbourWrites(cluster: Cluster, selection: Selection
     const cursor = cluster
       .db('local')
       .collection('oplog.rs')
-      .find({ ts: { $gte: since }, op: { $in: ['i', 'u', 'd', 'c'] } }, { projection: { op: 1, ns: 1, 'o.applyOps.ns': 1 } })
+      .find(
+        { ts: { $gte: since }, op: { $in: ['i', 'u', 'd', 'c'] } },
+        { projection: { op: 1, ns: 1, 'o.applyOps.ns': 1 } },
+      )
       .sort({ $natural: -1 })
       .limit(MOST_ENTRIES);
     for await (const entry of cursor) {
@@ -42,6 +45,7 @@ function isNeighbours(namespace: string, selection: Selection): boolean {
   if (dot <= 0 || SYSTEM_DATABASES.has(db)) return false;
   // A change of structure names the database only.
   if (collection === '$cmd') return !selection.touchesDatabase(db);
-  if (collection.startsWith('system.') && !collection.startsWith('system.buckets.') && collection !== 'system.js') return false;
+  if (collection.startsWith('system.') && !collection.startsWith('system.buckets.') && collection !== 'system.js')
+    return false;
   return !selection.includes(db, collection);
 }

@@ -35,5 +35,7 @@ test('what is left of a grant for a database of which a part moves', () => {
     { resource: { db: 'shop', collection: 'carts' }, actions: ['insert', 'update', 'remove'] },
     { resource: { db: 'shop', collection: 'log' }, actions: ['insert', 'update', 'remove'] },
   ]);
-  expect(withoutWrites([grant], whole, () => [])).toEqual([{ resource: { db: 'shop', collection: '' }, actions: ['find'] }]);
+  expect(withoutWrites([grant], whole, () => [])).toEqual([
+    { resource: { db: 'shop', collection: '' }, actions: ['find'] },
+  ]);
 });

@@ -67,7 +67,11 @@ export function openRolesFence(ctx: FenceContext): Fence {
           throwIfAborted(signal);
           const writers = (await readWriters(cluster, selection)).held;
           if (writers.length === 0) break;
-          if (round > ROUNDS) throw new GodwitError('GW7004', `Users that may write keep appearing on the ${cluster.name}: ${names(writers)}`);
+          if (round > ROUNDS)
+            throw new GodwitError(
+              'GW7004',
+              `Users that may write keep appearing on the ${cluster.name}: ${names(writers)}`,
+            );
           const held = withNew(remembered(), writers, ctx.runName);
           memory.set(memoryKey, { held } satisfies Remembered);
           const writing = new Set(writers.map(userName));
@@ -78,7 +82,10 @@ export function openRolesFence(ctx: FenceContext): Fence {
         }
         const held = remembered();
         if (held.length === 0) {
-          throw new GodwitError('GW7004', `The ${cluster.name} has no user of the business's own whose writes could be taken`);
+          throw new GodwitError(
+            'GW7004',
+            `The ${cluster.name} has no user of the business's own whose writes could be taken`,
+          );
         }
         await waitForWorkUnderWay(cluster, held, signal);
       });
@@ -94,7 +101,10 @@ export function openRolesFence(ctx: FenceContext): Fence {
         }
         for (const { ours } of held) {
           throwIfAborted(signal);
-          if (ours) await cluster.command('admin', { dropRole: ours.role, writeConcern: WRITE_CONCERN }).catch(unless(ROLE_NOT_FOUND));
+          if (ours)
+            await cluster
+              .command('admin', { dropRole: ours.role, writeConcern: WRITE_CONCERN })
+              .catch(unless(ROLE_NOT_FOUND));
         }
       });
       memory.set(memoryKey, { held: [] } satisfies Remembered);
@@ -109,7 +119,8 @@ function withNew(held: readonly HeldUser[], writers: readonly Writer[], runName:
   for (const writer of writers) {
     if (known.has(userName(writer))) continue;
     const { user, db, roles, keptRoles, keptPrivileges } = writer;
-    const ours = keptPrivileges.length > 0 ? { role: roleNameOf(runName, writer), privileges: keptPrivileges } : undefined;
+    const ours =
+      keptPrivileges.length > 0 ? { role: roleNameOf(runName, writer), privileges: keptPrivileges } : undefined;
     const behind = ours ? [...keptRoles, { role: ours.role, db: 'admin' }] : keptRoles;
     out.push({ user, db, roles, behind, ...(ours ? { ours } : {}) });
   }
@@ -155,7 +166,9 @@ async function asFenceError(work: () => Promise<void>): Promise<void> {
     await work();
   } catch (error) {
     if (!(error instanceof GodwitError) || error.code !== 'GW2004') throw error;
-    throw new GodwitError('GW7004', `The user of Godwit may not change the business's users: ${error.message}`, { cause: error });
+    throw new GodwitError('GW7004', `The user of Godwit may not change the business's users: ${error.message}`, {
+      cause: error,
+    });
   }
 }
 

@@ -91,6 +91,9 @@ function isWriteOf(operation: Document, names: ReadonlySet<string>): boolean {
   if (['insert', 'update', 'remove'].includes(String(operation['op']))) return true;
   const command = (operation['command'] ?? {}) as Document;
   const name = Object.keys(command)[0] ?? '';
-  if (name === 'aggregate') return (command['pipeline'] as Document[] | undefined)?.some((stage) => '$out' in stage || '$merge' in stage) ?? false;
+  if (name === 'aggregate')
+    return (
+      (command['pipeline'] as Document[] | undefined)?.some((stage) => '$out' in stage || '$merge' in stage) ?? false
+    );
   return WRITING_COMMANDS.has(name);
 }

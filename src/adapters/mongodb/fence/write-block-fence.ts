@@ -70,7 +70,14 @@ export function openWriteBlockFence(ctx: FenceContext): Fence {
 
 /** Whether the write block is on already. */
 async function isBlocked(cluster: Cluster): Promise<boolean> {
-  const status = await cluster.command('admin', { serverStatus: 1, repl: 1, metrics: 0, wiredTiger: 0, locks: 0, tcmalloc: 0 });
+  const status = await cluster.command('admin', {
+    serverStatus: 1,
+    repl: 1,
+    metrics: 0,
+    wiredTiger: 0,
+    locks: 0,
+    tcmalloc: 0,
+  });
   return status['repl']?.userWriteBlockMode === BLOCK_ON;
 }
 

@@ -46,7 +46,10 @@ export async function readWriters(cluster: Cluster, selection: Selection): Promi
   const own = new Set((await ownUsers(cluster)).map(userName));
   const reply = await cluster.command('admin', { usersInfo: { forAllDBs: true } });
   const users = reply['users'] as { user: string; db: string; roles: RoleRef[] }[];
-  const privileges = await readRoles(cluster, users.flatMap((user) => user.roles));
+  const privileges = await readRoles(
+    cluster,
+    users.flatMap((user) => user.roles),
+  );
   const reach = (role: RoleRef): Reach => furthest(privileges.get(roleName(role)) ?? [], selection);
   const others = await readOthers(cluster, selection, [...privileges.values()].flat());
 
@@ -64,7 +67,8 @@ export async function readWriters(cluster: Cluster, selection: Selection): Promi
     const keptPrivileges: Privilege[] = [];
     for (const role of roles) {
       if (reach(role) === 'none') keptRoles.push(role);
-      else if (role.role === 'readWrite' && selection.wholeDatabase(role.db)) keptRoles.push({ role: 'read', db: role.db });
+      else if (role.role === 'readWrite' && selection.wholeDatabase(role.db))
+        keptRoles.push({ role: 'read', db: role.db });
       else keptPrivileges.push(...withoutWrites(privileges.get(roleName(role)) ?? [], selection, others));
     }
     held.push({ user, db, roles, keptRoles: distinct(keptRoles), keptPrivileges });
@@ -100,7 +104,9 @@ async function readOthers(
     const db = resource['db'] as string | undefined;
     if (!db || others.has(db) || !selection.touchesDatabase(db) || selection.wholeDatabase(db)) continue;
     const listed = await cluster.db(db).listCollections({}, { nameOnly: true, authorizedCollections: false }).toArray();
-    const names = listed.map(({ name }) => name).filter((name) => !name.startsWith('system.') && !selection.includes(db, name));
+    const names = listed
+      .map(({ name }) => name)
+      .filter((name) => !name.startsWith('system.') && !selection.includes(db, name));
     others.set(db, names);
   }
   return (db) => others.get(db) ?? [];

@@ -66,12 +66,15 @@ export function startControl(baseline: Baseline | undefined, limits: Limits): Co
   };
 }
 
+/** A look, with how fast the copy really was, where that is known. */
+export type Look = LoadSample & { readonly copiedPerSecond?: number };
+
 /** The state after one more look. */
-export function decide(state: ControlState, sample: LoadSample, limits: Limits): ControlState {
+export function decide(state: ControlState, sample: Look, limits: Limits): ControlState {
   const quiet = isQuiet(sample) ? state.quiet + 1 : 0;
   const next = { ...state, quiet, lagSeconds: sample.lagSeconds };
   const strain = strainOf(state, sample);
-  if (strain) return slower(next, limits, strain);
+  if (strain) return slower(next, sample, limits, strain);
   if (quiet >= QUIET_LOOKS) return alone(next, limits);
   // A pause of neighbours says nothing about the rate.
   if (quiet > 0) return next;
@@ -81,23 +84,36 @@ export function decide(state: ControlState, sample: LoadSample, limits: Limits):
   if (seen.reads.ops < LEAST_OPS && seen.writes.ops < LEAST_OPS) return { ...next, ...returned(state), pending: seen };
   const worst = worstOf(seen, state.baseline, limits.limit);
   const judged = { ...next, ...returned(state), pending: undefined };
-  if (!worst) return { ...judged, reason: `${state.reason?.split(';')[0] ?? 'neighbours unknown'}; copy at ${mbps(judged.finiteRate)}` };
+  if (!worst)
+    return {
+      ...judged,
+      reason: `${state.reason?.split(';')[0] ?? 'neighbours unknown'}; copy at ${mbps(judged.finiteRate)}`,
+    };
   if (worst.slow) {
     const atFloor = judged.finiteRate <= FLOOR ? state.atFloor + 1 : 0;
-    if (atFloor >= NOT_US_LOOKS) return { ...judged, baseline: seen, atFloor: 0, reason: `${worst.words}, not because of the copy: taken as usual from now on; copy at ${mbps(judged.finiteRate)}` };
-    return slower({ ...judged, atFloor }, limits, worst.words);
+    if (atFloor >= NOT_US_LOOKS)
+      return {
+        ...judged,
+        baseline: seen,
+        atFloor: 0,
+        reason: `${worst.words}, not because of the copy: taken as usual from now on; copy at ${mbps(judged.finiteRate)}`,
+      };
+    return slower({ ...judged, atFloor }, sample, limits, worst.words);
   }
   if (sample.cacheUsed > USED_PERCENT) {
     return at(judged, judged.finiteRate, limits, `the cache of the source is ${Math.round(sample.cacheUsed)} % full`);
   }
-  return at({ ...judged, atFloor: 0 }, judged.doubling ? judged.finiteRate * 2 : judged.finiteRate + STEP, limits, worst.words);
+  const raised = judged.doubling ? judged.finiteRate * 2 : judged.finiteRate + STEP;
+  return at({ ...judged, atFloor: 0 }, Math.min(raised, mostUseful(judged, sample)), limits, worst.words);
 }
 
 /** Trouble that is not a matter of neighbours' latency. */
 function strainOf(state: ControlState, sample: LoadSample): string | undefined {
   const lag = sample.lagSeconds ?? 0;
-  if (lag > LAG_SECONDS && lag > (state.lagSeconds ?? 0)) return `secondaries of the source are ${Math.round(lag)} s behind and fall back`;
-  if (sample.cacheDirty > DIRTY_PERCENT) return `${Math.round(sample.cacheDirty)} % of the cache of the source is dirty`;
+  if (lag > LAG_SECONDS && lag > (state.lagSeconds ?? 0))
+    return `secondaries of the source are ${Math.round(lag)} s behind and fall back`;
+  if (sample.cacheDirty > DIRTY_PERCENT)
+    return `${Math.round(sample.cacheDirty)} % of the cache of the source is dirty`;
   return undefined;
 }
 
@@ -108,7 +124,8 @@ function isQuiet(sample: LoadSample): boolean {
 /** Nobody else is there. */
 function alone(state: ControlState, limits: Limits): ControlState {
   const most = limits.maxBytesPerSecond;
-  if (most === undefined) return { ...state, bytesPerSecond: Number.POSITIVE_INFINITY, reason: undefined, pending: undefined };
+  if (most === undefined)
+    return { ...state, bytesPerSecond: Number.POSITIVE_INFINITY, reason: undefined, pending: undefined };
   return { ...state, bytesPerSecond: most, reason: `--max-mbps; copy at ${mbps(most)}`, pending: undefined };
 }
 
@@ -121,12 +138,24 @@ function returned(state: ControlState): Pick<ControlState, 'bytesPerSecond' | 'r
 /** Without a baseline the copy stays slow until the neighbours were seen enough. */
 function learn(state: ControlState, seen: Baseline): ControlState {
   const enough = seen.reads.ops + seen.writes.ops >= LEAST_OPS * 5;
-  const held = { ...state, bytesPerSecond: state.finiteRate, reason: `learning what neighbours feel; copy at ${mbps(state.finiteRate)}` };
+  const held = {
+    ...state,
+    bytesPerSecond: state.finiteRate,
+    reason: `learning what neighbours feel; copy at ${mbps(state.finiteRate)}`,
+  };
   return enough ? { ...held, baseline: seen, pending: undefined } : { ...held, pending: seen };
 }
 
-function slower(state: ControlState, limits: Limits, why: string): ControlState {
-  return { ...at(state, state.finiteRate / 2, limits, why), doubling: false };
+/** Half of what the copy does: half of a limit that it does not reach would change nothing. */
+function slower(state: ControlState, sample: Look, limits: Limits, why: string): ControlState {
+  const real = sample.copiedPerSecond ? Math.min(state.finiteRate, sample.copiedPerSecond) : state.finiteRate;
+  return { ...at(state, real / 2, limits, why), doubling: false };
+}
+
+/** A limit far above what the copy does would take too long to come down. */
+function mostUseful(state: ControlState, sample: Look): number {
+  if (sample.copiedPerSecond === undefined) return CEILING;
+  return Math.max(START, state.finiteRate, sample.copiedPerSecond * 2);
 }
 
 function at(state: ControlState, rate: number, limits: Limits, why: string): ControlState {

@@ -8,7 +8,11 @@ let rs: ReplicaSet;
 let cluster: Cluster;
 
 beforeAll(async () => {
-  rs = await startReplicaSet({ members: 2, memberConfig: [{ priority: 2 }, { priority: 0 }], auth: { user: 'root', password: 'pw' } });
+  rs = await startReplicaSet({
+    members: 2,
+    memberConfig: [{ priority: 2 }, { priority: 0 }],
+    auth: { user: 'root', password: 'pw' },
+  });
   cluster = await Cluster.connect('source', rs.uri);
 });
 afterAll(async () => {

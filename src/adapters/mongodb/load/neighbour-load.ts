@@ -59,7 +59,13 @@ export class NeighbourLoad {
 
   /** The load since the last call; the first call has nothing to compare with and tells of none. */
   async sample(): Promise<LoadSample> {
-    const status = await this.#cluster.command('admin', { serverStatus: 1, locks: 0, metrics: 0, tcmalloc: 0, repl: 0 });
+    const status = await this.#cluster.command('admin', {
+      serverStatus: 1,
+      locks: 0,
+      metrics: 0,
+      tcmalloc: 0,
+      repl: 0,
+    });
     const counters = (await this.#readTop()) ?? new Map([['', overall(status)]]);
     const now = this.#now();
     const before = this.#before;
@@ -68,7 +74,13 @@ export class NeighbourLoad {
     this.#before = counters;
     this.#lookedAt = now;
     const lagSeconds = await this.#readLag();
-    return { seconds, reads: latency(delta.reads), writes: latency(delta.writes), ...cache(status), ...(lagSeconds === undefined ? {} : { lagSeconds }) };
+    return {
+      seconds,
+      reads: latency(delta.reads),
+      writes: latency(delta.writes),
+      ...cache(status),
+      ...(lagSeconds === undefined ? {} : { lagSeconds }),
+    };
   }
 
   async #readTop(): Promise<Map<string, Counters> | undefined> {

@@ -11,77 +11,109 @@ const LIMITS = { limit: 1.25 };
 const BASELINE = { reads: { ops: 1000, meanMs: 0.5 }, writes: { ops: 1000, meanMs: 1.6 } };
 
 function felt(writeMs: number, over: Partial<LoadSample> = {}): LoadSample {
-  return { seconds: 1, reads: { ops: 200, meanMs: 0.5 }, writes: { ops: 200, meanMs: writeMs }, cacheDirty: 1, cacheUsed: 60, ...over };
+  return {
+    seconds: 1,
+    reads: { ops: 200, meanMs: 0.5 },
+    writes: { ops: 200, meanMs: writeMs },
+    cacheDirty: 1,
+    cacheUsed: 60,
+    ...over,
+  };
 }
 const QUIET = felt(0, { reads: { ops: 0, meanMs: 0 }, writes: { ops: 0, meanMs: 0 } });
 
-function after(samples: readonly LoadSample[], from: ControlState = startControl(BASELINE, LIMITS), limits = LIMITS): ControlState {
+function stateAfter(
+  samples: readonly LoadSample[],
+  from: ControlState = startControl(BASELINE, LIMITS),
+  limits = LIMITS,
+): ControlState {
   return samples.reduce((state, sample) => decide(state, sample, limits), from);
 }
 const times = (n: number, sample: LoadSample): LoadSample[] => Array.from({ length: n }, () => sample);
 
 describe('the rate of the copy', () => {
   test('doubles while neighbours feel nothing, halves when they do, then grows by steps', () => {
-    const grown = after(times(3, felt(1.6)));
+    const grown = stateAfter(times(3, felt(1.6)));
     expect(grown.bytesPerSecond).toBe(128 * MB);
-    const slowed = after([felt(3.1)], grown);
+    const slowed = stateAfter([felt(3.1)], grown);
     expect(slowed.bytesPerSecond).toBe(64 * MB);
     expect(slowed.reason).toBe("neighbours' writes 3.1 ms, 1.9 × before; copy at 64 MB/s");
-    expect(after(times(2, felt(1.7)), slowed).bytesPerSecond).toBe(72 * MB);
+    expect(stateAfter(times(2, felt(1.7)), slowed).bytesPerSecond).toBe(72 * MB);
   });
 
   test('differences that nobody feels do not count', () => {
     const fast = { reads: { ops: 1000, meanMs: 0.05 }, writes: { ops: 1000, meanMs: 0.1 } };
-    expect(after([felt(0.35, { reads: { ops: 200, meanMs: 0.3 } })], startControl(fast, LIMITS)).bytesPerSecond).toBe(32 * MB);
+    expect(
+      stateAfter([felt(0.35, { reads: { ops: 200, meanMs: 0.3 } })], startControl(fast, LIMITS)).bytesPerSecond,
+    ).toBe(32 * MB);
   });
 
   test('few operations are gathered before they are judged', () => {
     const few = felt(9, { reads: { ops: 0, meanMs: 0 }, writes: { ops: 8, meanMs: 9 } });
     const start = startControl(BASELINE, LIMITS);
-    expect(after(times(2, few), start).bytesPerSecond).toBe(start.bytesPerSecond);
-    expect(after(times(3, few), start).bytesPerSecond).toBe(8 * MB);
+    expect(stateAfter(times(2, few), start).bytesPerSecond).toBe(start.bytesPerSecond);
+    expect(stateAfter(times(3, few), start).bytesPerSecond).toBe(8 * MB);
   });
 
   test('is not limited while nobody else is there, and comes back when they do', () => {
-    const grown = after(times(2, felt(1.6)));
-    expect(after(times(2, QUIET), grown).bytesPerSecond).toBe(64 * MB);
-    const free = after(times(3, QUIET), grown);
+    const grown = stateAfter(times(2, felt(1.6)));
+    expect(stateAfter(times(2, QUIET), grown).bytesPerSecond).toBe(64 * MB);
+    const free = stateAfter(times(3, QUIET), grown);
     expect(free).toMatchObject({ bytesPerSecond: Number.POSITIVE_INFINITY, reason: undefined });
-    expect(after([felt(9)], free).bytesPerSecond).toBe(32 * MB);
+    expect(stateAfter([felt(9)], free).bytesPerSecond).toBe(32 * MB);
     const limited = { ...LIMITS, maxBytesPerSecond: 20 * MB };
-    expect(after(times(4, QUIET), startControl(BASELINE, limited), limited)).toMatchObject({ bytesPerSecond: 20 * MB, reason: '--max-mbps; copy at 20 MB/s' });
-    expect(after(times(9, felt(1.6)), startControl(BASELINE, limited), limited).bytesPerSecond).toBe(20 * MB);
+    expect(stateAfter(times(4, QUIET), startControl(BASELINE, limited), limited)).toMatchObject({
+      bytesPerSecond: 20 * MB,
+      reason: '--max-mbps; copy at 20 MB/s',
+    });
+    expect(stateAfter(times(9, felt(1.6)), startControl(BASELINE, limited), limited).bytesPerSecond).toBe(20 * MB);
   });
 
   test('follows replication lag that grows, and a dirty cache', () => {
-    const lagging = after([felt(1.6, { lagSeconds: 12 })]);
+    const lagging = stateAfter([felt(1.6, { lagSeconds: 12 })]);
     expect(lagging).toMatchObject({ bytesPerSecond: 8 * MB, reason: /12 s behind/ });
     // Delayed on purpose, or catching up: not growing.
-    expect(after([felt(1.6, { lagSeconds: 12 })], lagging).bytesPerSecond).toBe(12 * MB);
-    expect(after([felt(1.6, { cacheDirty: 18 })])).toMatchObject({ bytesPerSecond: 8 * MB, reason: /18 % of the cache/ });
-    expect(after([{ ...QUIET, cacheDirty: 18 }])).toMatchObject({ bytesPerSecond: 8 * MB });
-    expect(after([felt(1.6, { cacheUsed: 97 })])).toMatchObject({ bytesPerSecond: 16 * MB, reason: /97 % full/ });
+    expect(stateAfter([felt(1.6, { lagSeconds: 12 })], lagging).bytesPerSecond).toBe(12 * MB);
+    expect(stateAfter([felt(1.6, { cacheDirty: 18 })])).toMatchObject({
+      bytesPerSecond: 8 * MB,
+      reason: /18 % of the cache/,
+    });
+    expect(stateAfter([{ ...QUIET, cacheDirty: 18 }])).toMatchObject({ bytesPerSecond: 8 * MB });
+    expect(stateAfter([felt(1.6, { cacheUsed: 97 })])).toMatchObject({ bytesPerSecond: 16 * MB, reason: /97 % full/ });
+  });
+
+  test('stays near what the copy really does', () => {
+    const slowCopy = { ...felt(1.6), copiedPerSecond: 30 * MB };
+    const state = stateAfter(times(9, slowCopy));
+    expect(state.bytesPerSecond).toBe(60 * MB);
+    expect(stateAfter([{ ...felt(3), copiedPerSecond: 30 * MB } as LoadSample], state).bytesPerSecond).toBe(15 * MB);
   });
 
   test('without a baseline it stays slow until neighbours were seen', () => {
     const start = startControl(undefined, LIMITS);
     expect(start.bytesPerSecond).toBe(4 * MB);
-    const learned = after([felt(2)], start);
+    const learned = stateAfter([felt(2)], start);
     expect(learned).toMatchObject({ bytesPerSecond: 4 * MB, baseline: { writes: { meanMs: 2 } } });
-    expect(after([felt(2)], learned).bytesPerSecond).toBe(8 * MB);
+    expect(stateAfter([felt(2)], learned).bytesPerSecond).toBe(8 * MB);
   });
 
   test('never starves: when its lowest rate changes nothing, the new latency is taken as usual', () => {
-    const floor = after(times(8, felt(9)));
+    const floor = stateAfter(times(8, felt(9)));
     expect(floor.bytesPerSecond).toBe(1 * MB);
-    const relearned = after(times(20, felt(9)), floor);
+    const relearned = stateAfter(times(20, felt(9)), floor);
     expect(relearned.bytesPerSecond).toBeGreaterThan(1 * MB);
   });
 });
 
 /** Time passes only when somebody sleeps. */
 function testClock(): Clock & { ms: number } {
-  const clock = { ms: 0, now: () => clock.ms, sleep: async (ms: number) => void (clock.ms += ms) };
+  const clock = {
+    ms: 0,
+    now: () => clock.ms,
+    sleep: async (ms: number) => {
+      clock.ms += ms;
+    },
+  };
   return clock;
 }
 

@@ -26,24 +26,36 @@ export async function learnBaseline(watch: Watch): Promise<Baseline | undefined>
     const sample = await look(watch);
     if (sample) seen = merge(seen, sample);
   }
-  return seen && seen.reads.ops + seen.writes.ops >= LEAST_OPS * 5 ? { reads: seen.reads, writes: seen.writes } : undefined;
+  return seen && seen.reads.ops + seen.writes.ops >= LEAST_OPS * 5
+    ? { reads: seen.reads, writes: seen.writes }
+    : undefined;
 }
 
 /** Keeps the rate of a throttle right until the signal is set; then lifts the limit. */
 export async function controlThrottle(
-  watch: Watch & Limits & { readonly throttle: Throttle; readonly baseline?: Baseline },
+  watch: Watch &
+    Limits & {
+      readonly throttle: Throttle;
+      readonly baseline?: Baseline;
+      /** Bytes copied so far; without it the limit may run ahead of the copy. */
+      readonly copied?: () => number;
+    },
 ): Promise<void> {
   const { throttle, clock, signal } = watch;
   let state = startControl(watch.baseline, watch);
   throttle.limit(state.bytesPerSecond, state.reason);
   await look(watch);
+  let before = watch.copied?.() ?? 0;
   for (;;) {
     await clock.sleep(LOOK_EVERY_MS, signal);
     if (signal.aborted) break;
+    const copied = watch.copied?.();
+    const copiedPerSecond = copied === undefined ? undefined : ((copied - before) * 1000) / LOOK_EVERY_MS;
+    before = copied ?? 0;
     const sample = await look(watch);
     // Nobody to ask, for a moment: the rate stays.
     if (!sample) continue;
-    state = decide(state, sample, watch);
+    state = decide(state, { ...sample, copiedPerSecond }, watch);
     throttle.limit(state.bytesPerSecond, state.reason);
   }
   throttle.limit(Number.POSITIVE_INFINITY, undefined);

@@ -47,6 +47,8 @@ export interface ApplierOptions {
   readonly onTouched?: (collection: TrackedCollection, key: string, id: Slice, idType: number) => void;
   /** Told of every data or structure change of the chosen namespaces, with its position. */
   readonly onChange?: (namespace: string, position: Position, isDelete: boolean) => void;
+  /** Stops before the first change of structure instead of carrying it out. */
+  readonly holdAtStructure?: boolean;
   /** Waits while the run is paused. */
   readonly beforeStep?: () => Promise<void>;
 }
@@ -66,6 +68,7 @@ export class OplogApplier implements LogApplier {
   #batch: Batch;
   #entries = 0;
   #wallMs = 0;
+  #held = false;
 
   private constructor(options: ApplierOptions, lanes: ApplyLane[]) {
     this.#options = options;
@@ -87,6 +90,11 @@ export class OplogApplier implements LogApplier {
     return new OplogApplier(options, lanes);
   }
 
+  /** Whether a change of structure stopped it, as asked; nothing is applied after that. */
+  get held(): boolean {
+    return this.#held;
+  }
+
   close(): void {
     for (const lane of this.#lanes) lane.connection.close();
   }
@@ -96,7 +104,7 @@ export class OplogApplier implements LogApplier {
     const stop = () => this.close();
     signal.addEventListener('abort', stop, { once: true });
     try {
-      for (let at = 0; at < bytes.length; ) {
+      for (let at = 0; at < bytes.length && !this.#held; ) {
         const entry = readEntry(bytes, at, true);
         at = entry.end;
         const position = entry.ts as Position;
@@ -104,6 +112,7 @@ export class OplogApplier implements LogApplier {
         if (entry.op === OP.command || isViewChange(entry)) {
           yield* this.#command(entry, position, signal);
         } else this.#data(entry, position);
+        if (this.#held) break;
         this.#entries += 1;
         if (entry.wallMs > this.#wallMs) this.#wallMs = entry.wallMs;
         this.#reached = position;
@@ -180,8 +189,8 @@ export class OplogApplier implements LogApplier {
         return;
       case 'structure':
         if (position <= this.#options.structureAsOf || !concernsUs(entry, name, this.#structureContext())) return;
-        yield* this.#structure(position, signal, () => carryOut(entry, name, this.#structureContext(), position));
-        this.#options.onChange?.(namespaceText(entry), position, false);
+        yield* this.#structure(position, signal, () => carryOut(entry, name, this.#structureContext()));
+        if (!this.#held) this.#options.onChange?.(namespaceText(entry), position, false);
         return;
       case 'unknown':
         if (this.#concernsDatabase(entry)) throw unknownCommand(entry, name);
@@ -207,6 +216,10 @@ export class OplogApplier implements LogApplier {
       if (array < 0) continue;
       const operations: LogEntry[] = [];
       forEachOperation(part, array, (operation) => operations.push(operation));
+      if (this.#options.holdAtStructure && operations.some((operation) => operation.op === OP.command)) {
+        this.#held = true;
+        return;
+      }
       for (const operation of operations) {
         if (operation.op !== OP.command) {
           this.#data(operation, position);
@@ -217,7 +230,7 @@ export class OplogApplier implements LogApplier {
         if (meaningOf(name) !== 'structure') throw unknownCommand(commit, name);
         // Inside a transaction no checkpoint may be taken: what was gathered is written, and the change follows.
         await this.#write();
-        await carryOut(operation, name, this.#structureContext(), position);
+        await carryOut(operation, name, this.#structureContext());
         this.#memoryChanged = true;
         throwIfAborted(signal);
       }
@@ -229,6 +242,10 @@ export class OplogApplier implements LogApplier {
    * repeated after it, and it is not repeated after anything that follows it.
    */
   async *#structure(position: Position, signal: AbortSignal, change: () => Promise<void>): AsyncIterable<Applied> {
+    if (this.#options.holdAtStructure) {
+      this.#held = true;
+      return;
+    }
     if (!this.#batch.isEmpty || this.#memoryChanged) yield await this.#step(signal);
     failpoint('apply.before-structure');
     await change();

@@ -1,5 +1,5 @@
 import { GodwitError } from '../../../kernel/errors.ts';
-import type { Position } from '../../../kernel/position.ts';
+import { POSITION_ZERO } from '../../../kernel/position.ts';
 import { BsonBuilder } from '../bson/builder.ts';
 import { cstringEnd, docLength, elementEnd, findElement, valueOffset, walk } from '../bson/walk.ts';
 import { type CollectionSpec, readFlag, readString, subDocument, uuidHex } from '../catalog.ts';
@@ -84,13 +84,13 @@ export function concernsUs(entry: LogEntry, name: string, context: Pick<Structur
  * Carries a change of structure out on the target and in what we track.
  * Every one may be met again after a crash: what holds already is success.
  */
-export async function carryOut(entry: LogEntry, name: string, context: StructureContext, position: Position): Promise<void> {
+export async function carryOut(entry: LogEntry, name: string, context: StructureContext): Promise<void> {
   const db = databaseOf(entry);
   const o = documentOf(entry);
   const tracked = entry.uuidStart >= 0 ? context.tracked.at(entry.buf, entry.uuidStart) : undefined;
   switch (name) {
     case 'create':
-      return create(entry, db, o, context, position);
+      return create(entry, db, o, context);
     case 'drop':
       if (!tracked) return;
       if (!tracked.ghost) await dropCollection(context.target, tracked.target);
@@ -124,13 +124,7 @@ export function unknownCommand(entry: LogEntry, name: string): GodwitError {
   });
 }
 
-async function create(
-  entry: LogEntry,
-  db: string,
-  o: Buffer,
-  context: StructureContext,
-  position: Position,
-): Promise<void> {
+async function create(entry: LogEntry, db: string, o: Buffer, context: StructureContext): Promise<void> {
   const name = requireString(o, 'create', entry);
   // A view has no identity; views are reconciled as a whole when system.views changes.
   if (entry.uuidStart < 0 || !context.selection.includes(db, name)) return;
@@ -150,7 +144,8 @@ async function create(
   };
   const target = context.selection.target(db, name);
   await createCollection(context.target, target, spec);
-  context.tracked.add(trackedOf(spec, target, position));
+  // Nothing of it is in any copy; what a transaction inserts with it has the same position.
+  context.tracked.add(trackedOf(spec, target, POSITION_ZERO));
 }
 
 /** What `create` of a time series takes, out of the options of its bucket collection. */

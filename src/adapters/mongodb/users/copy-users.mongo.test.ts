@@ -22,7 +22,9 @@ afterAll(async () => {
 });
 
 async function login(user: string, db: string, password: string, mechanism: string): Promise<MongoClient> {
-  const uri = sets[1]!.uri.replace('root:pw@', `${user}:${password}@`).replace('authSource=admin', `authSource=${db}&authMechanism=${mechanism}`);
+  const uri = sets[1]!.uri
+    .replace('root:pw@', `${user}:${password}@`)
+    .replace('authSource=admin', `authSource=${db}&authMechanism=${mechanism}`);
   return new MongoClient(uri).connect();
 }
 
@@ -34,7 +36,10 @@ test('the old password works on the target, by either mechanism, under a new dat
     privileges: [{ resource: { db: 'shop', collection: 'orders' }, actions: ['find', 'insert'] }],
     roles: ['read'],
   });
-  const roles = [{ role: 'clerk', db: 'shop' }, { role: 'read', db: 'bank' }];
+  const roles = [
+    { role: 'clerk', db: 'shop' },
+    { role: 'read', db: 'bank' },
+  ];
   await source.command('shop', { createUser: 'app', pwd: 'first', roles, customData: { of: 'us' } });
   await source.command('shop', { createUser: 'old', pwd: 'older', roles: ['readWrite'], mechanisms: ['SCRAM-SHA-1'] });
   await source.command('bank', { createUser: 'teller', pwd: 'x', roles: ['readWrite'] });
@@ -66,7 +71,12 @@ test('the old password works on the target, by either mechanism, under a new dat
   await copyUsersAndRoles(source, target, selection, rename, never);
   await (await login('app', 'store', 'second', 'SCRAM-SHA-256')).close();
   const info = await target.command('admin', { usersInfo: { forAllDBs: true } });
-  expect(info['users'].map((user: { _id: string }) => user._id).sort()).toEqual(['admin.root', 'bank.resident', 'store.app', 'store.old']);
+  expect(info['users'].map((user: { _id: string }) => user._id).sort()).toEqual([
+    'admin.root',
+    'bank.resident',
+    'store.app',
+    'store.old',
+  ]);
   expect(info['users'].find((user: { user: string }) => user.user === 'app').customData).toEqual({ of: 'us' });
   expect(await target.db('admin').listCollections({ name: /^temp/ }).toArray()).toEqual([]);
 });

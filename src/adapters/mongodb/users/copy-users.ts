@@ -111,16 +111,28 @@ function renamed(privilege: Document, selection: Selection, renameDb: (db: strin
 async function readUsers(cluster: Cluster, which: readonly { user: string; db: string }[]): Promise<Document[]> {
   if (which.length === 0) return [];
   const usersInfo = which.map(({ user, db }) => ({ user, db }));
-  const reply = await cluster.command('admin', { usersInfo, showCredentials: true, showAuthenticationRestrictions: true });
+  const reply = await cluster.command('admin', {
+    usersInfo,
+    showCredentials: true,
+    showAuthenticationRestrictions: true,
+  });
   return reply['users'] as Document[];
 }
 
 async function readRoles(cluster: Cluster, selection: Selection): Promise<Document[]> {
-  const { databases } = await cluster.command('admin', { listDatabases: 1, nameOnly: true, authorizedDatabases: false });
+  const { databases } = await cluster.command('admin', {
+    listDatabases: 1,
+    nameOnly: true,
+    authorizedDatabases: false,
+  });
   const out: Document[] = [];
   for (const { name } of databases as { name: string }[]) {
     if (!selection.touchesDatabase(name)) continue;
-    const reply = await cluster.command(name, { rolesInfo: 1, showPrivileges: true, showAuthenticationRestrictions: true });
+    const reply = await cluster.command(name, {
+      rolesInfo: 1,
+      showPrivileges: true,
+      showAuthenticationRestrictions: true,
+    });
     out.push(...(reply['roles'] as Document[]));
   }
   return out;
@@ -159,7 +171,10 @@ async function fill(target: Cluster, name: string, docs: readonly Document[]): P
   await drop(target, 'admin', { drop: name });
   if (docs.length === 0) return;
   try {
-    await target.db('admin').collection(name).insertMany([...docs], { writeConcern: WRITE_CONCERN });
+    await target
+      .db('admin')
+      .collection(name)
+      .insertMany([...docs], { writeConcern: WRITE_CONCERN });
   } catch (error) {
     throw fromDriver(error, `writing users to the ${target.name}`);
   }

@@ -1,1 +1,1 @@
-export { type CopiedUsers, copyUsersAndRoles } from './copy-users.ts';
+export { copyUsersAndRoles } from './copy-users.ts';

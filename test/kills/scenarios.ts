@@ -1,0 +1,167 @@
+/** The ways to a failpoint: each starts a migration of its own, dies at the place named, and is gone on with. */
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type Db, MongoClient } from 'mongodb';
+import { expect } from 'vitest';
+import { type ReplicaSet, waitFor } from '../servers/index.ts';
+import { compareClusters } from '../tools/compare-clusters.ts';
+import { GodwitProcess, runGodwit } from '../tools/godwit-process.ts';
+import { layOut, Writer } from './business.ts';
+
+export type ScenarioName = keyof typeof SCENARIOS;
+
+const TIMEOUT_MS = 60_000;
+
+/** One case: a database, a user of its own, a state directory, and the command line that belongs to them. */
+class Case implements AsyncDisposable {
+  readonly db: string;
+  readonly source: ReplicaSet;
+  readonly target: ReplicaSet;
+  /** `NAME[:HITS]` for GODWIT_FAILPOINT. */
+  readonly failpoint: string;
+  readonly stateDir: string;
+  /** The application's own connection to the source: it may write there and is what a fence holds. */
+  readonly app: MongoClient;
+
+  constructor(parts: Pick<Case, 'db' | 'source' | 'target' | 'failpoint' | 'stateDir' | 'app'>) {
+    this.db = parts.db;
+    this.source = parts.source;
+    this.target = parts.target;
+    this.failpoint = parts.failpoint;
+    this.stateDir = parts.stateDir;
+    this.app = parts.app;
+  }
+
+  args(command: string, ...more: string[]): string[] {
+    const address = ['--from', this.source.uri, '--to', this.target.uri, '--state', this.stateDir, '--run', this.db];
+    const flags = ['--include', this.db, '--chunk-mb', '1', '--throttle', 'off', '--max-stall', '30s', '--fence', 'roles'];
+    return ['migrate', command, ...address, ...flags, '--json', ...more];
+  }
+
+  get logPath(): string {
+    return join(this.stateDir, 'godwit.log');
+  }
+
+  /** Runs a command that must die at the failpoint. */
+  async dies(command: string, ...more: string[]): Promise<void> {
+    const exit = await runGodwit(this.args(command, ...more), { logPath: this.logPath, env: { GODWIT_FAILPOINT: this.failpoint }, timeoutMs: TIMEOUT_MS * 2 });
+    this.expectKilled(exit, exit.tail);
+  }
+
+  expectKilled(exit: { code: number | null; signal: NodeJS.Signals | null }, tail: string): void {
+    expect(exit.signal, `${command(this.failpoint)} was not reached; it ended with code ${exit.code}: ${tail}`).toBe('SIGKILL');
+  }
+
+  /** Runs a command that must succeed. */
+  async succeeds(command: string, more: readonly string[] = [], phase?: string): Promise<void> {
+    const { code, signal, tail, answer } = await runGodwit(this.args(command, ...more), { logPath: this.logPath, timeoutMs: TIMEOUT_MS });
+    expect(code, `${command} after ${this.failpoint}: code ${code}, signal ${signal}: ${tail}`).toBe(0);
+    const result = (answer?.['result'] ?? answer) as { phase?: string } | undefined;
+    if (phase !== undefined) expect(result?.phase, `${command} after ${this.failpoint}`).toBe(phase);
+  }
+
+  async expectEqual(): Promise<void> {
+    const comparison = await compareClusters(this.source.uri, this.target.uri, { include: (db) => db === this.db });
+    expect(comparison.differences, this.failpoint).toEqual([]);
+    expect(comparison.documents).toBeGreaterThan(1000);
+  }
+
+  async onTarget(): Promise<Db> {
+    return (await this.target.client()).db(this.db);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.app.close();
+    await rm(this.stateDir, { recursive: true, force: true });
+  }
+}
+
+function command(failpoint: string): string {
+  return `failpoint ${failpoint}`;
+}
+
+/** Everything up to the first proof, under writes: dies somewhere there, is started again, cuts over. */
+async function run(it: Case): Promise<void> {
+  const writer = new Writer(it.app, it.db);
+  try {
+    await it.dies('run');
+    const godwit = new GodwitProcess(it.args('run'), { logPath: it.logPath });
+    try {
+      await waitFor(() => godwit.phase === 'verified' || !godwit.running, { timeoutMs: TIMEOUT_MS, what: `${it.failpoint}: the proof` });
+      expect(godwit.running, godwit.tail).toBe(true);
+    } finally {
+      await writer.stop();
+      godwit.signal('SIGTERM');
+      await godwit.exited;
+    }
+  } finally {
+    await writer.stop();
+  }
+  await it.succeeds('cutover', [], 'switched');
+}
+
+/** The target was tampered with: `verify --repair` dies in the middle and must repair all the same. */
+async function repair(it: Case): Promise<void> {
+  await it.succeeds('run', ['--until', 'verified'], 'verified');
+  const orders = (await it.onTarget()).collection('orders');
+  await orders.updateOne({ n: 3 }, { $set: { pad: 'tampered' } });
+  await orders.deleteOne({ n: 4 });
+  await orders.insertOne({ n: -1 });
+  await it.dies('verify', '--repair');
+  await it.succeeds('verify', ['--repair']);
+  await it.succeeds('cutover', [], 'switched');
+}
+
+/** Dies during the cutover. Before the switch the way leads back, and the business may write again. */
+async function cutover(it: Case): Promise<void> {
+  await it.succeeds('run', ['--until', 'verified'], 'verified');
+  await it.dies('cutover');
+  await it.succeeds('cutover', [], 'switched');
+}
+
+/** Dies at the confirmation. */
+async function confirm(it: Case): Promise<void> {
+  await it.succeeds('run', ['--until', 'verified'], 'verified');
+  await it.succeeds('cutover');
+  await (await it.onTarget()).collection('quiet').insertOne({ written: 'after the switch' });
+  await it.dies('confirm');
+  await it.succeeds('confirm', [], 'confirmed');
+}
+
+/** Dies on the way back; what was written at the target must be at the source in the end, which serves again. */
+async function rollback(it: Case): Promise<void> {
+  await it.succeeds('run', ['--until', 'verified'], 'verified');
+  await it.succeeds('cutover');
+  const orders = (await it.onTarget()).collection('orders');
+  await orders.insertOne({ n: -7, written: 'after the switch' });
+  await orders.updateOne({ n: 9 }, { $set: { written: 'after the switch' } });
+  await it.dies('rollback');
+  await it.succeeds('rollback', [], 'rolled-back');
+  const served = it.app.db(it.db).collection('orders');
+  expect(await served.countDocuments({ written: 'after the switch' })).toBe(2);
+  await it.expectEqual();
+  await served.insertOne({ n: -8, written: 'at the source again' });
+  await served.deleteOne({ n: -8 });
+}
+
+const SCENARIOS = { run, repair, cutover, confirm, rollback } as const;
+
+/** Plays one scenario to its end and compares both sides. */
+export async function play(scenario: ScenarioName, source: ReplicaSet, target: ReplicaSet, failpoint: string): Promise<void> {
+  const db = `kill_${failpoint.replace(/\W/g, '_')}`;
+  const password = randomBytes(8).toString('hex');
+  const root = await source.client();
+  // On both sides: after the switch the business logs in at the target, and a rollback holds it there.
+  for (const set of [source, target]) {
+    await (await set.client()).db(db).command({ createUser: 'app', pwd: password, roles: ['readWrite', 'dbAdmin'] });
+  }
+  await layOut(root.db(db));
+  const app = new MongoClient(source.uri, { auth: { username: 'app', password }, authSource: db });
+  await app.connect();
+  const stateDir = await mkdtemp(join(tmpdir(), 'godwit-kills-'));
+  await using it = new Case({ db, source, target, failpoint, stateDir, app });
+  await SCENARIOS[scenario](it);
+  await it.expectEqual();
+}
