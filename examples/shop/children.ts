@@ -40,7 +40,8 @@ export class App<News extends { readonly type: string }> {
       signal.throwIfAborted();
       const news = this.heard(type);
       if (news) return news;
-      if (this.#hasEnded()) throw new Error(`the ${this.#name} ended by itself: ${this.#tail.trim() || 'no reason given'}`);
+      if (this.#hasEnded())
+        throw new Error(`the ${this.#name} ended by itself: ${this.#tail.trim() || 'no reason given'}`);
       if (performance.now() > deadline) throw new Error(`the ${this.#name} did not become "${type}" in time`);
       await new Promise((done) => setTimeout(done, 20));
     }
@@ -71,7 +72,12 @@ export interface GodwitPlace {
 }
 
 /** Runs `godwit migrate …` from the built command line; throws when it fails. */
-export async function godwit(story: Story, place: GodwitPlace, words: readonly string[], signal: AbortSignal): Promise<void> {
+export async function godwit(
+  story: Story,
+  place: GodwitPlace,
+  words: readonly string[],
+  signal: AbortSignal,
+): Promise<void> {
   story.command(`godwit migrate ${words.join(' ')}`);
   const child = spawn(process.execPath, [resolve(ROOT, 'dist/cli/main.js'), 'migrate', ...words], {
     cwd: place.cwd,
@@ -94,7 +100,8 @@ export async function godwit(story: Story, place: GodwitPlace, words: readonly s
   try {
     const [code] = await once(child, 'close');
     signal.throwIfAborted();
-    if (code !== 0) throw new Error(`godwit migrate ${words[0]} failed (exit ${code}): ${said.slice(-4).join(' ').trim()}`);
+    if (code !== 0)
+      throw new Error(`godwit migrate ${words[0]} failed (exit ${code}): ${said.slice(-4).join(' ').trim()}`);
   } finally {
     signal.removeEventListener('abort', interrupt);
   }

@@ -10,8 +10,8 @@ import type { ReplicaSet } from '../../test/servers/index.ts';
 import type { BooksNews, BooksSettings } from './books-app.ts';
 import { App, godwit } from './children.ts';
 import { openShop, SIZES } from './data.ts';
-import { conclude, type Facts, failed, type Outcome } from './outcome.ts';
 import { readBooksLog, readReport, readShopLog } from './figures.ts';
+import { conclude, type Facts, failed, type Outcome } from './outcome.ts';
 import { count, makeStory, type Story } from './print.ts';
 import { fingerprint, proveShop } from './proof.ts';
 import { addressFor, type Clusters, startClusters } from './servers.ts';
@@ -102,9 +102,7 @@ async function play(story: Story, started: Started, signal: AbortSignal): Promis
 }
 
 /** Fills the shop, opens both businesses and lets them work in peace for a while. */
-async function openBusinesses(
-  scene: Scene,
-): Promise<{ shop: Shop; books: Books; archive: string; quietFrom: number }> {
+async function openBusinesses(scene: Scene): Promise<{ shop: Shop; books: Books; archive: string; quietFrom: number }> {
   const { story, signal, started, clusters, dir } = scene;
   const { oldClient, old } = clusters;
   story.step('Two businesses on the old cluster');
@@ -115,7 +113,10 @@ async function openBusinesses(
   const total = SIZES.archive + SIZES.customers + SIZES.accounts + SIZES.items;
   story.say(`shop holds ${count(total)} documents, ${count(Number(dataSize) / 1e6)} MB`);
 
-  writeFileSync(join(dir, 'shop.env'), `# The shop reads this again when it changes.\nDATABASE_URL="${addressFor(old, 'shop')}"\n`);
+  writeFileSync(
+    join(dir, 'shop.env'),
+    `# The shop reads this again when it changes.\nDATABASE_URL="${addressFor(old, 'shop')}"\n`,
+  );
   const shop: Shop = new App('shop', 'shop-app.ts', {
     config: join(dir, 'shop.env'),
     log: join(dir, 'shop.log'),
@@ -165,7 +166,11 @@ async function migrate(scene: Scene, shop: Shop): Promise<{ moved: boolean; migr
   return { moved: set === 'new' && home > 0, migrationFrom };
 }
 
-async function closeShop(scene: Scene, shop: Shop, archive: string): Promise<Pick<Facts, 'writes' | 'verdict' | 'repeated' | 'givenUp'>> {
+async function closeShop(
+  scene: Scene,
+  shop: Shop,
+  archive: string,
+): Promise<Pick<Facts, 'writes' | 'verdict' | 'repeated' | 'givenUp'>> {
   const { story, signal, clusters, dir } = scene;
   story.step("Proof, from the shop's own log");
   const { repeated, givenUp } = await shop.stop(signal);
@@ -187,7 +192,12 @@ async function closeShop(scene: Scene, shop: Shop, archive: string): Promise<Pic
 async function cleanUp(scene: Scene): Promise<void> {
   const { story, signal, clusters } = scene;
   story.step('Cleanup: the old cluster forgets the shop');
-  await godwit(story, placeOf(scene), ['cleanup', '--run', 'shop', '--include', 'shop', '--yes-delete', 'shop'], signal);
+  await godwit(
+    story,
+    placeOf(scene),
+    ['cleanup', '--run', 'shop', '--include', 'shop', '--yes-delete', 'shop'],
+    signal,
+  );
   const left = await clusters.oldClient.db('shop').listCollections({}, { nameOnly: true }).toArray();
   const names = left.map(({ name }) => name);
   if (names.length > 0) throw new Error(`the old cluster still has ${names.join(', ')} of the shop`);
@@ -197,4 +207,3 @@ async function cleanUp(scene: Scene): Promise<void> {
 function placeOf({ clusters, dir }: Scene) {
   return { cwd: dir, env: { GODWIT_FROM: clusters.old.uri, GODWIT_TO: clusters.fresh.uri } };
 }
-

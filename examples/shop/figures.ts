@@ -60,7 +60,8 @@ export function readBooksLog(path: string): BooksWrite[] {
 export function latencyOf(writes: readonly BooksWrite[], { fromMs, toMs }: Span): Latency {
   const within = writes.filter(({ atMs, tookMs }) => atMs >= fromMs && atMs - tookMs <= toMs);
   const sorted = within.map(({ tookMs }) => tookMs).sort((a, b) => a - b);
-  const at = (share: number): number => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
+  const at = (share: number): number =>
+    sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
   return {
     writes: within.length,
     perSecond: within.length / Math.max(0.001, (toMs - fromMs) / 1000),
@@ -102,5 +103,7 @@ export function lastByteMs({ samples, status }: Report): number {
 }
 
 function linesOf(path: string): string[] {
-  return readFileSync(path, 'utf8').split('\n').filter((line) => line !== '');
+  return readFileSync(path, 'utf8')
+    .split('\n')
+    .filter((line) => line !== '');
 }

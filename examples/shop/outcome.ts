@@ -64,7 +64,7 @@ export function conclude(story: Story, facts: Facts, durationSeconds: number): O
     ['acknowledged writes', count(facts.writes.length)],
     ['lost, doubled', `${verdict.lost}, ${verdict.doubled}`],
     ['longest time without one', ms(stallMs)],
-    ['of that, fenced by Godwit', ms(report.status.cutover.stallMs ?? Number.NaN)],
+    ["refused, by Godwit's clock", ms(report.status.cutover.stallMs ?? Number.NaN)],
     ['copied', `${count(report.status.copy.bytes / 1e6)} MB at ${copyMBps.toFixed(1)} MB/s`],
     ['everything took', `${durationSeconds.toFixed(0)} s`],
   ]);

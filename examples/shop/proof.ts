@@ -73,7 +73,10 @@ async function marksOf(db: Db, must: Must): Promise<Map<string, number>> {
     const { visits: _visits, seen: _seen, ...made } = customer(rest['_id'] as number);
     if (visits !== (seen as string[]).length || !isDeepStrictEqual(rest, made)) strange += 1;
   }
-  must(strange === 0 && customers === SIZES.customers, `${strange} of ${customers} customers are not what they should be`);
+  must(
+    strange === 0 && customers === SIZES.customers,
+    `${strange} of ${customers} customers are not what they should be`,
+  );
   return found;
 }
 
@@ -81,7 +84,8 @@ async function marksOf(db: Db, must: Must): Promise<Map<string, number>> {
 async function sumsHold(db: Db, writes: readonly Acknowledged[], must: Must): Promise<void> {
   const balances = new Map<number, number>();
   const sold = new Map<number, number>();
-  const add = (sums: Map<number, number>, key: number, value: number): void => void sums.set(key, (sums.get(key) ?? 0) + value);
+  const add = (sums: Map<number, number>, key: number, value: number): void =>
+    void sums.set(key, (sums.get(key) ?? 0) + value);
   for (const { kind, numbers } of writes) {
     const [first = 0, second = 0, third = 0] = numbers;
     if (kind === 'transfer') {
@@ -95,6 +99,8 @@ async function sumsHold(db: Db, writes: readonly Acknowledged[], must: Must): Pr
   const wrong = accounts.filter(({ _id, balance }) => balance !== OPENING_BALANCE + (balances.get(_id) ?? 0));
   must(wrong.length === 0, `${wrong.length} accounts have a wrong balance`);
   const stock = await db.collection<{ _id: number; left: number; sold: number }>('stock').find().toArray();
-  const off = stock.filter((item) => item.sold !== (sold.get(item._id) ?? 0) || item.left !== OPENING_STOCK - item.sold);
+  const off = stock.filter(
+    (item) => item.sold !== (sold.get(item._id) ?? 0) || item.left !== OPENING_STOCK - item.sold,
+  );
   must(stock.length === SIZES.items && off.length === 0, `${off.length} items have a wrong stock`);
 }

@@ -6,8 +6,8 @@
 import { openSync, writeSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type ClientSession, type Db, MongoError, MongoServerError } from 'mongodb';
-import { SIZES } from './data.ts';
 import { Connection } from './connection.ts';
+import { SIZES } from './data.ts';
 
 export interface ShopSettings {
   readonly config: string;
@@ -101,10 +101,9 @@ function isTransient(error: MongoError): boolean {
 async function visit(op: string, pick: number): Promise<string> {
   const id = Math.floor(pick * SIZES.customers);
   // The key in the filter: an attempt that went through unheard is not done again.
-  await connection.db.collection<{ _id: number; seen: string[] }>('customers').updateOne(
-    { _id: id, seen: { $ne: op } },
-    { $inc: { visits: 1 }, $push: { seen: op } },
-  );
+  await connection.db
+    .collection<{ _id: number; seen: string[] }>('customers')
+    .updateOne({ _id: id, seen: { $ne: op } }, { $inc: { visits: 1 }, $push: { seen: op } });
   return `visit ${op} ${id}`;
 }
 

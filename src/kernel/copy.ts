@@ -1,5 +1,6 @@
 import { throwIfAborted } from './errors.ts';
 import { failpoint } from './failpoint.ts';
+import { inLanes } from './lanes.ts';
 import type { Chunk, ChunkCopier } from './ports.ts';
 import { type RetryPolicy, withRetry } from './retry.ts';
 
@@ -40,37 +41,24 @@ export async function copyAll(options: CopyOptions): Promise<void> {
   let finishing = Promise.resolve();
   const finish = (unit: string) => {
     finishing = finishing.then(() => withRetry(retry, () => options.finishUnit(unit)));
-    // Reported through `finishing` below; a lane must not die of it unheard.
+    // Ends the lanes, and is thrown once they have come to rest.
     finishing.catch((error) => failure.abort(error));
   };
   for (const [unit, count] of left) if (count === 0) finish(unit);
 
-  const lane = async () => {
-    for (let chunk = queue.shift(); chunk; chunk = queue.shift()) {
-      await options.gate();
-      throwIfAborted(retry.signal);
-      await copyOne(options, retry, chunk);
-      const rest = (left.get(chunk.unit) ?? 1) - 1;
-      left.set(chunk.unit, rest);
-      if (rest === 0) finish(chunk.unit);
-    }
-  };
-  const lanes = Array.from({ length: options.lanes }, () =>
-    lane().catch((error) => {
-      failure.abort(error);
-      throw error;
-    }),
-  );
-  const results = await Promise.allSettled(lanes);
-  const failed = results.find((result) => result.status === 'rejected');
-  const finished = await finishing.then(
-    () => undefined,
-    (error) => ({ error }),
-  );
+  await inLanes(queue, options.lanes, retry.signal, async (chunk, lanesSignal) => {
+    await options.gate();
+    throwIfAborted(lanesSignal);
+    await copyOne(options, { ...retry, signal: lanesSignal }, chunk);
+    const rest = (left.get(chunk.unit) ?? 1) - 1;
+    left.set(chunk.unit, rest);
+    if (rest === 0) finish(chunk.unit);
+  }).catch((error) => {
+    failure.abort(error);
+  });
+  await finishing.catch(() => undefined);
   throwIfAborted(signal);
   if (failure.signal.aborted) throw failure.signal.reason;
-  if (failed) throw (failed as PromiseRejectedResult).reason;
-  if (finished) throw finished.error;
 }
 
 async function copyOne(options: CopyOptions, retry: RetryPolicy, chunk: Chunk): Promise<void> {

@@ -1,6 +1,7 @@
 import { throwIfAborted } from './errors.ts';
 import { failpoint } from './failpoint.ts';
 import type { ChunkLedger } from './copy.ts';
+import { inLanes } from './lanes.ts';
 import type { Chunk, ChunkVerifier, Drift } from './ports.ts';
 import { type RetryPolicy, withRetry } from './retry.ts';
 
@@ -15,22 +16,20 @@ export interface VerifyOptions {
   readonly gate: () => Promise<void>;
 }
 
-/** Compares every pending chunk, `lanes` at once. Resumable: done chunks stay done. */
+/**
+ * Compares every pending chunk, `lanes` at once. Resumable: done chunks stay
+ * done. The first error that waiting cannot cure ends all lanes.
+ */
 export async function verifyAll(options: VerifyOptions): Promise<void> {
-  const queue = [...options.ledger.pending()];
-  const { signal } = options.retry;
-  const lane = async () => {
-    for (let chunk = queue.shift(); chunk; chunk = queue.shift()) {
-      await options.gate();
-      throwIfAborted(signal);
-      await verifyOne(options, chunk);
-    }
-  };
-  await Promise.all(Array.from({ length: options.lanes }, lane));
+  await inLanes(options.ledger.pending(), options.lanes, options.retry.signal, async (chunk, signal) => {
+    await options.gate();
+    throwIfAborted(signal);
+    await verifyOne(options, { ...options.retry, signal }, chunk);
+  });
 }
 
-async function verifyOne(options: VerifyOptions, chunk: Chunk): Promise<void> {
-  await withRetry(options.retry, async (progressed) => {
+async function verifyOne(options: VerifyOptions, retry: RetryPolicy, chunk: Chunk): Promise<void> {
+  await withRetry(retry, async (progressed) => {
     let docs = 0;
     let bytes = 0;
     try {
@@ -42,7 +41,7 @@ async function verifyOne(options: VerifyOptions, chunk: Chunk): Promise<void> {
           options.onProgress(moreDocs, moreBytes);
           progressed();
         },
-        options.retry.signal,
+        retry.signal,
       );
       if (verdict.drift.length > 0) options.onDrift(verdict.drift);
       options.ledger.done(chunk, verdict.docs, verdict.bytes);

@@ -26,7 +26,11 @@ export interface Fault {
 
 type Side = 'source' | 'target';
 
-function onSet(name: string, weight: number, strike: (set: ReplicaSet, rng: Rng, victims: Victims) => Promise<void>): Fault[] {
+function onSet(
+  name: string,
+  weight: number,
+  strike: (set: ReplicaSet, rng: Rng, victims: Victims) => Promise<void>,
+): Fault[] {
   return (['source', 'target'] as const satisfies readonly Side[]).map((side) => ({
     name: `${side}.${name}`,
     weight,
@@ -89,7 +93,10 @@ async function rollBack(set: ReplicaSet, db: string): Promise<void> {
   try {
     for (let i = 0; i < 20; i += 1) {
       const doc = { _id: `rolled back ${Date.now()} ${i}` };
-      await client.db(db).collection<{ _id: string }>('c0').insertOne(doc, { writeConcern: { w: 1 } });
+      await client
+        .db(db)
+        .collection<{ _id: string }>('c0')
+        .insertOne(doc, { writeConcern: { w: 1 } });
       await sleep(20);
     }
   } catch {

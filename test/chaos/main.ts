@@ -56,7 +56,9 @@ async function attempt(seed: number): Promise<boolean> {
       ...(flags.rate === undefined ? {} : { rate: Number(flags.rate) }),
     });
   } catch (error) {
-    say(`seed ${seed}: BROKEN before a verdict: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+    say(
+      `seed ${seed}: BROKEN before a verdict: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
+    );
     say(`  kept: ${dir}`);
     return false;
   }
@@ -68,7 +70,15 @@ async function attempt(seed: number): Promise<boolean> {
   for (const surprise of verdict.surprises.slice(0, 5)) say(`  the workload met: ${surprise.slice(0, 300)}`);
   if (!verdict.equal) {
     for (const problem of verdict.problems.slice(0, 30)) say(`  ${problem}`);
-    const again = ['--seed', seed, '--runs', 1, '--faults', flags.faults, ...['rate', 'only', 'without'].flatMap((name) => again1(name))];
+    const again = [
+      '--seed',
+      seed,
+      '--runs',
+      1,
+      '--faults',
+      flags.faults,
+      ...['rate', 'only', 'without'].flatMap((name) => again1(name)),
+    ];
     say(`  again: npm run chaos -- ${again.join(' ')}`);
     if (flags.keep) await linger(aftermath);
     await keepLogs(dir);

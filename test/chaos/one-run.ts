@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type Member, type ReplicaSet, startReplicaSet, waitFor } from '../servers/index.ts';
 import { compareClusters } from '../tools/compare-clusters.ts';
 import { runGodwit } from '../tools/godwit-process.ts';
-import { checkPromises, startTorture, tortureNames, type TortureLog } from '../torture/index.ts';
+import { checkPromises, startTorture, type TortureLog, tortureNames } from '../torture/index.ts';
 import { Rng } from '../torture/rng.ts';
 import { FAULTS, mend, pickFault, type Victims } from './faults.ts';
 import { Keeper } from './keeper.ts';
@@ -83,7 +83,17 @@ async function migrate(source: ReplicaSet, target: ReplicaSet, rng: Rng, options
   const mbps = rng.pick([1, 2, 4, 8]);
   const flags = ['--include', names.main, '--include', names.scratch, '--fence', 'none', '--max-stall', '60s'];
   const logPath = join(options.dir, 'godwit.log');
-  const runFlags = ['--json', '--cutover', 'manual', '--chunk-mb', '1', '--max-mbps', String(mbps), '--throttle', 'off'];
+  const runFlags = [
+    '--json',
+    '--cutover',
+    'manual',
+    '--chunk-mb',
+    '1',
+    '--max-mbps',
+    String(mbps),
+    '--throttle',
+    'off',
+  ];
   const keeper = new Keeper(['migrate', 'run', ...address, ...flags, ...runFlags], logPath);
   const faults: string[] = [];
   let quiet = false;
@@ -93,16 +103,23 @@ async function migrate(source: ReplicaSet, target: ReplicaSet, rng: Rng, options
   const problems: string[] = [];
   try {
     keeper.start();
-    await waitFor(() => keeper.phase !== undefined || keeper.failure !== undefined, { timeoutMs: 30_000, what: 'godwit to say something' });
+    await waitFor(() => keeper.phase !== undefined || keeper.failure !== undefined, {
+      timeoutMs: 30_000,
+      what: 'godwit to say something',
+    });
     await strikeAll(victims, keeper, rng, options, faults);
     await Promise.all([mend(source), mend(target)]);
-    await waitFor(() => keeper.failure !== undefined || keeper.hasSeen('following'), { timeoutMs: COPY_TIMEOUT_MS, what: 'the copy to end' });
+    await waitFor(() => keeper.failure !== undefined || keeper.hasSeen('following'), {
+      timeoutMs: COPY_TIMEOUT_MS,
+      what: 'the copy to end',
+    });
 
     log = await torture.stop();
     // No document may expire while the judge reads; until here the TTL monitors of both sides were at work.
     quiet = true;
     for (const member of [...source.members, ...target.members]) await quieten(member);
-    if (keeper.failure === undefined) await cutOver(victims, keeper, rng, [...address, ...flags], logPath, faults, options);
+    if (keeper.failure === undefined)
+      await cutOver(victims, keeper, rng, [...address, ...flags], logPath, faults, options);
   } catch (error) {
     problems.push(error instanceof Error ? error.message : String(error));
   }
@@ -112,7 +129,8 @@ async function migrate(source: ReplicaSet, target: ReplicaSet, rng: Rng, options
   await Promise.all([mend(source), mend(target)]);
 
   // A run that stopped by itself says why; that the sides then differ says nothing more.
-  const comparison = keeper.failure === undefined ? await judge(source, target, log, problems) : { documents: 0, bytes: 0 };
+  const comparison =
+    keeper.failure === undefined ? await judge(source, target, log, problems) : { documents: 0, bytes: 0 };
   return {
     equal: problems.length === 0,
     problems,
@@ -138,12 +156,19 @@ async function judge(
   const comparison = await compareClusters(source.uri, target.uri, { include });
   problems.push(...comparison.differences);
   const kept = await checkPromises(target.uri, DB, log.ledger);
-  if (kept.lost + kept.doubled + kept.invented > 0 || !kept.sumHolds) problems.push(`promises broken: ${JSON.stringify(kept)}`);
+  if (kept.lost + kept.doubled + kept.invented > 0 || !kept.sumHolds)
+    problems.push(`promises broken: ${JSON.stringify(kept)}`);
   return comparison;
 }
 
 /** All faults but the last, which is for the cutover: the first ones into the copy, the others over time. */
-async function strikeAll(victims: Victims, keeper: Keeper, rng: Rng, options: RunOptions, faults: string[]): Promise<void> {
+async function strikeAll(
+  victims: Victims,
+  keeper: Keeper,
+  rng: Rng,
+  options: RunOptions,
+  faults: string[],
+): Promise<void> {
   for (let i = 0; i < options.faults - 1 && keeper.failure === undefined; i += 1) {
     await sleep(rng.between(200, i === 0 ? 1500 : 3000));
     await strike(victims, keeper, rng, options, faults);
@@ -151,7 +176,13 @@ async function strikeAll(victims: Victims, keeper: Keeper, rng: Rng, options: Ru
   await sleep(rng.between(500, 2500));
 }
 
-async function strike(victims: Victims, keeper: Keeper, rng: Rng, options: RunOptions, faults: string[]): Promise<void> {
+async function strike(
+  victims: Victims,
+  keeper: Keeper,
+  rng: Rng,
+  options: RunOptions,
+  faults: string[],
+): Promise<void> {
   const fault = pickFault(rng, FAULTS);
   const named = `${fault.name}@${keeper.phase ?? '?'}`;
   options.say(`fault ${named}`);

@@ -66,7 +66,10 @@ export class Writer {
       case 0:
         return orders.insertOne({ n: 1_000_000 + i, pad: 'new' });
       case 1:
-        return orders.updateOne({ n: i % DOCUMENTS }, { $push: { tags: i }, $set: { touched: new Int32(i) } } as Document);
+        return orders.updateOne({ n: i % DOCUMENTS }, {
+          $push: { tags: i },
+          $set: { touched: new Int32(i) },
+        } as Document);
       case 2:
         return orders.deleteOne({ n: (i * 13) % DOCUMENTS });
       case 3:

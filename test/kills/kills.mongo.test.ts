@@ -48,7 +48,10 @@ let target: ReplicaSet;
 beforeAll(async () => {
   const auth = { user: 'root', password: 'secret' };
   const quiet = { auth, setParameter: { ttlMonitorEnabled: false } };
-  [source, target] = await Promise.all([startReplicaSet({ ...quiet, name: 'old' }), startReplicaSet({ ...quiet, name: 'new' })]);
+  [source, target] = await Promise.all([
+    startReplicaSet({ ...quiet, name: 'old' }),
+    startReplicaSet({ ...quiet, name: 'new' }),
+  ]);
 });
 afterAll(async () => void (await Promise.all([source?.stop(), target?.stop()])));
 

@@ -36,7 +36,18 @@ class Case implements AsyncDisposable {
 
   args(command: string, ...more: string[]): string[] {
     const address = ['--from', this.source.uri, '--to', this.target.uri, '--state', this.stateDir, '--run', this.db];
-    const flags = ['--include', this.db, '--chunk-mb', '1', '--throttle', 'off', '--max-stall', '30s', '--fence', 'roles'];
+    const flags = [
+      '--include',
+      this.db,
+      '--chunk-mb',
+      '1',
+      '--throttle',
+      'off',
+      '--max-stall',
+      '30s',
+      '--fence',
+      'roles',
+    ];
     return ['migrate', command, ...address, ...flags, '--json', ...more];
   }
 
@@ -46,17 +57,26 @@ class Case implements AsyncDisposable {
 
   /** Runs a command that must die at the failpoint. */
   async dies(command: string, ...more: string[]): Promise<void> {
-    const exit = await runGodwit(this.args(command, ...more), { logPath: this.logPath, env: { GODWIT_FAILPOINT: this.failpoint }, timeoutMs: TIMEOUT_MS * 2 });
+    const exit = await runGodwit(this.args(command, ...more), {
+      logPath: this.logPath,
+      env: { GODWIT_FAILPOINT: this.failpoint },
+      timeoutMs: TIMEOUT_MS * 2,
+    });
     this.expectKilled(exit, exit.tail);
   }
 
   expectKilled(exit: { code: number | null; signal: NodeJS.Signals | null }, tail: string): void {
-    expect(exit.signal, `${command(this.failpoint)} was not reached; it ended with code ${exit.code}: ${tail}`).toBe('SIGKILL');
+    expect(exit.signal, `${command(this.failpoint)} was not reached; it ended with code ${exit.code}: ${tail}`).toBe(
+      'SIGKILL',
+    );
   }
 
   /** Runs a command that must succeed. */
   async succeeds(command: string, more: readonly string[] = [], phase?: string): Promise<void> {
-    const { code, signal, tail, answer } = await runGodwit(this.args(command, ...more), { logPath: this.logPath, timeoutMs: TIMEOUT_MS });
+    const { code, signal, tail, answer } = await runGodwit(this.args(command, ...more), {
+      logPath: this.logPath,
+      timeoutMs: TIMEOUT_MS,
+    });
     expect(code, `${command} after ${this.failpoint}: code ${code}, signal ${signal}: ${tail}`).toBe(0);
     const result = (answer?.['result'] ?? answer) as { phase?: string } | undefined;
     if (phase !== undefined) expect(result?.phase, `${command} after ${this.failpoint}`).toBe(phase);
@@ -89,7 +109,10 @@ async function run(it: Case): Promise<void> {
     await it.dies('run');
     const godwit = new GodwitProcess(it.args('run'), { logPath: it.logPath });
     try {
-      await waitFor(() => godwit.phase === 'verified' || !godwit.running, { timeoutMs: TIMEOUT_MS, what: `${it.failpoint}: the proof` });
+      await waitFor(() => godwit.phase === 'verified' || !godwit.running, {
+        timeoutMs: TIMEOUT_MS,
+        what: `${it.failpoint}: the proof`,
+      });
       expect(godwit.running, godwit.tail).toBe(true);
     } finally {
       await writer.stop();
@@ -149,7 +172,12 @@ async function rollback(it: Case): Promise<void> {
 const SCENARIOS = { run, repair, cutover, confirm, rollback } as const;
 
 /** Plays one scenario to its end and compares both sides. */
-export async function play(scenario: ScenarioName, source: ReplicaSet, target: ReplicaSet, failpoint: string): Promise<void> {
+export async function play(
+  scenario: ScenarioName,
+  source: ReplicaSet,
+  target: ReplicaSet,
+  failpoint: string,
+): Promise<void> {
   const db = `kill_${failpoint.replace(/\W/g, '_')}`;
   const password = randomBytes(8).toString('hex');
   const root = await source.client();

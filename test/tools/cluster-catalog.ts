@@ -68,7 +68,10 @@ async function readIndexes(db: Db, name: string, facts: Map<string, string>): Pr
       // `ns` repeats the namespace (old servers only). The order of the top-level fields is no meaning
       // of the index: collMod moves the field it changes to the end.
       if (field.name === 'ns' || field.name === 'name') continue;
-      facts.set(`index ${index}: ${field.name}`, field.name === 'expireAfterSeconds' ? seconds(field) : fingerprint(field));
+      facts.set(
+        `index ${index}: ${field.name}`,
+        field.name === 'expireAfterSeconds' ? seconds(field) : fingerprint(field),
+      );
     }
   }
 }

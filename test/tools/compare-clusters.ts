@@ -37,7 +37,11 @@ export interface Comparison {
 const MOST_TOLD = 100;
 
 /** Compares two clusters, or two sides of one. */
-export async function compareClusters(sourceUri: string, targetUri: string, options: CompareOptions): Promise<Comparison> {
+export async function compareClusters(
+  sourceUri: string,
+  targetUri: string,
+  options: CompareOptions,
+): Promise<Comparison> {
   const source = new MongoClient(sourceUri, { serverSelectionTimeoutMS: 30_000 });
   const target = new MongoClient(targetUri, { serverSelectionTimeoutMS: 30_000 });
   try {
@@ -84,7 +88,14 @@ async function compare(source: MongoClient, target: MongoClient, options: Compar
     documents += verdict.documents;
     bytes += verdict.bytes;
   }
-  for (const namespace of right.keys()) report(`${namespace}: is only on the target`);
+  for (const [namespace, { facts }] of right) {
+    report(
+      `${namespace}: is only on the target (${[...facts]
+        .map((fact) => fact.join(' '))
+        .join(', ')
+        .slice(0, 300)})`,
+    );
+  }
   const equal = differences.length === 0;
   if (untold > 0) differences.push(`and ${untold} more`);
   return { equal, differences, documents, bytes };
@@ -95,6 +106,7 @@ function compareFacts(from: CollectionFacts, to: CollectionFacts, report: (line:
     const [one, two] = [from.facts.get(fact) ?? '(none)', to.facts.get(fact) ?? '(none)'];
     if (one !== two) report(`${fact}: ${one.slice(0, 120)} on the source, ${two.slice(0, 120)} on the target`);
   }
-  const order = (facts: CollectionFacts): string => [...facts.facts.keys()].filter((key) => key.startsWith('option ')).join();
+  const order = (facts: CollectionFacts): string =>
+    [...facts.facts.keys()].filter((key) => key.startsWith('option ')).join();
   if (order(from) !== order(to)) report(`options in another order: ${order(from)} and ${order(to)}`);
 }

@@ -22,7 +22,11 @@ const MOST_UNPAIRED = 20_000;
  * No order of BSON values of our own is needed: equal sides are pairs at every step, and what has no
  * counterpart waits for it in a map, so memory grows with the differences only.
  */
-export async function compareById(source: Place, target: Place, report: (line: string) => void): Promise<DocumentsVerdict> {
+export async function compareById(
+  source: Place,
+  target: Place,
+  report: (line: string) => void,
+): Promise<DocumentsVerdict> {
   const left = read(source, 'id');
   const right = read(target, 'id');
   const unpairedLeft = new Map<string, Buffer>();
@@ -69,7 +73,11 @@ export async function compareById(source: Place, target: Place, report: (line: s
 }
 
 /** A capped collection is its order: position by position. */
-export async function compareInOrder(source: Place, target: Place, report: (line: string) => void): Promise<DocumentsVerdict> {
+export async function compareInOrder(
+  source: Place,
+  target: Place,
+  report: (line: string) => void,
+): Promise<DocumentsVerdict> {
   const left = read(source, 'natural');
   const right = read(target, 'natural');
   let documents = 0;
@@ -86,7 +94,9 @@ export async function compareInOrder(source: Place, target: Place, report: (line
         let more = 1;
         const longer = one.done === true ? right : left;
         while ((await longer.next()).done !== true) more += 1;
-        report(`capped: ${one.done === true ? 'the target' : 'the source'} has ${more} more documents after position ${at}`);
+        report(
+          `capped: ${one.done === true ? 'the target' : 'the source'} has ${more} more documents after position ${at}`,
+        );
         if (one.done !== true) documents += more - 1;
         break;
       }
@@ -130,7 +140,11 @@ function describe(doc: Buffer): string {
 function whatDiffers(from: Buffer, to: Buffer): string {
   const at = from.findIndex((byte, i) => byte !== to[i]);
   const digest = (doc: Buffer): string => createHash('sha256').update(doc).digest('hex').slice(0, 12);
-  const around = (doc: Buffer): string => doc.subarray(Math.max(0, at - 24), at + 24).toString('latin1').replace(/[^ -~]/g, '.');
+  const around = (doc: Buffer): string =>
+    doc
+      .subarray(Math.max(0, at - 24), at + 24)
+      .toString('latin1')
+      .replace(/[^ -~]/g, '.');
   return (
     `${from.length} and ${to.length} bytes, first at byte ${at < 0 ? from.length : at} ` +
     `(${digest(from)}, ${digest(to)}; «${around(from)}» and «${around(to)}»)`

@@ -36,7 +36,14 @@ export class GodwitProcess {
   #phase: string | undefined;
   #lastLine: GodwitLine | undefined;
 
-  constructor(args: readonly string[], options: { readonly logPath?: string; readonly env?: Readonly<Record<string, string>>; readonly onLine?: (line: GodwitLine) => void } = {}) {
+  constructor(
+    args: readonly string[],
+    options: {
+      readonly logPath?: string;
+      readonly env?: Readonly<Record<string, string>>;
+      readonly onLine?: (line: GodwitLine) => void;
+    } = {},
+  ) {
     const child = spawn(process.execPath, [cliPath(), ...args], {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, ...options.env },
@@ -114,7 +121,11 @@ export class GodwitProcess {
 /** Runs a command to its end. */
 export async function runGodwit(
   args: readonly string[],
-  options: { readonly logPath?: string; readonly env?: Readonly<Record<string, string>>; readonly timeoutMs?: number } = {},
+  options: {
+    readonly logPath?: string;
+    readonly env?: Readonly<Record<string, string>>;
+    readonly timeoutMs?: number;
+  } = {},
 ): Promise<GodwitExit & { readonly answer: GodwitLine | undefined; readonly tail: string }> {
   const godwit = new GodwitProcess(args, options);
   const timer = setTimeout(() => godwit.signal('SIGKILL'), options.timeoutMs ?? 120_000);

@@ -15,7 +15,12 @@ export async function insertRaw(client: MongoClient, namespace: string, docs: re
   const dot = namespace.indexOf('.');
   const hello = await client.db('admin').command({ hello: 1 }, { readPreference: 'primary' });
   const [host = '', port = ''] = String(hello['primary'] ?? hello['me']).split(':');
-  const command = { insert: namespace.slice(dot + 1), ordered: false, writeConcern: { w: 'majority' }, $db: namespace.slice(0, dot) };
+  const command = {
+    insert: namespace.slice(dot + 1),
+    ordered: false,
+    writeConcern: { w: 'majority' },
+    $db: namespace.slice(0, dot),
+  };
   const reply = deserialize(await exchange(host, Number(port), message(serialize(command), docs)));
   const failure = reply['ok'] === 1 ? reply['writeErrors']?.[0] : reply;
   if (failure !== undefined) throw new MongoServerError({ ...failure, message: failure.errmsg });

@@ -20,7 +20,8 @@ export async function checkPromises(uri: string, db: string, ledger: Ledger): Pr
   try {
     const main = client.db(tortureNames(db).main);
     const times = new Map<number, number>();
-    for await (const { n } of main.collection('ledger').find({}, { projection: { n: 1 } })) times.set(n, (times.get(n) ?? 0) + 1);
+    for await (const { n } of main.collection('ledger').find({}, { projection: { n: 1 } }))
+      times.set(n, (times.get(n) ?? 0) + 1);
     const balances = await main.collection('accounts').find({}, { promoteLongs: false }).toArray();
     const sum = balances.reduce((total, { balance }) => total.add(Long.fromValue(balance)), Long.ZERO);
     return {

@@ -18,7 +18,8 @@ const MAKERS: readonly ((rng: Rng) => Buffer)[] = [
   () => Buffer.concat([element(0x10, '', int32(1)), element(0x10, '.', int32(2)), element(0x10, '$', int32(3))]),
   // A binary of the old subtype 2, which repeats its length inside.
   () => element(0x05, 'old', Buffer.concat([int32(6), Buffer.from([2]), int32(2), Buffer.from([7, 8])])),
-  () => element(0x04, 'misnumbered', document(Buffer.concat([element(0x10, '5', int32(1)), element(0x10, 'x', int32(2))]))),
+  () =>
+    element(0x04, 'misnumbered', document(Buffer.concat([element(0x10, '5', int32(1)), element(0x10, 'x', int32(2))]))),
 ];
 
 /** How many kinds of oddity there are. */

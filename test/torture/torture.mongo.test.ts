@@ -25,6 +25,8 @@ test('five seconds of torture do everything there is', { timeout: 90_000 }, asyn
 
 /** What was done, and how often it was refused: a kind that is only ever refused tests nothing. */
 function mix(log: TortureLog): string {
-  const lines = Object.entries(log.counts).map(([name, { done, refused }]) => `  ${name} ${done}${refused > 0 ? ` (+${refused} refused)` : ''}`);
+  const lines = Object.entries(log.counts).map(
+    ([name, { done, refused }]) => `  ${name} ${done}${refused > 0 ? ` (+${refused} refused)` : ''}`,
+  );
   return [`${log.operations} operations in ${log.seconds.toFixed(1)} s`, ...lines].join('\n');
 }

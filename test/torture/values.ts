@@ -73,7 +73,8 @@ export function anyValue(rng: Rng, depth = 2): unknown {
   if (depth > 0 && rng.chance(0.15)) {
     // Timestamp(0,0) is replaced by the server at the top level only: nested it must stay.
     const out: Document = rng.chance(0.3) ? { zero: new Timestamp({ t: 0, i: 0 }) } : {};
-    for (let i = rng.int(4); i > 0; i -= 1) out[rng.chance(0.2) ? rng.pick(ODD_NAMES) : `k${i}`] = anyValue(rng, depth - 1);
+    for (let i = rng.int(4); i > 0; i -= 1)
+      out[rng.chance(0.2) ? rng.pick(ODD_NAMES) : `k${i}`] = anyValue(rng, depth - 1);
     return out;
   }
   return rng.pick(SCALARS)(rng);
@@ -127,6 +128,7 @@ const SINGLES: readonly unknown[] = [
   true,
   false,
   new MinKey(),
+  new MaxKey(),
   '',
   {},
   new Double(Number.POSITIVE_INFINITY),

@@ -14,7 +14,7 @@ import { armFailpoint, type Failpoint } from '../../src/kernel/failpoint.ts';
 import type { CommandArgs, CommandName, CommandResult, MigrateOptions, RunEvent } from '../../src/routes/migrate/api.ts';
 import { command, run } from '../../src/routes/migrate/index.ts';
 import { RunStore } from '../../src/state/index.ts';
-import { type ReplicaSet, type ReplicaSetOptions, startReplicaSet, waitFor } from '../servers/index.ts';
+import { type ReplicaSet, type ReplicaSetOptions, startReplicaSet, StopWaiting, waitFor } from '../servers/index.ts';
 import { type Comparison, compareClusters } from '../tools/compare-clusters.ts';
 
 const RUN = 'trap';
@@ -191,6 +191,12 @@ export async function openMigration(pair: Pair, name: string, more: Partial<Migr
   let living: Promise<CommandResult> | undefined;
   let failure: { readonly error: unknown } | undefined;
   const phase = (): string => inStore((store) => store.phase);
+  /** A proof that found differences ends the wait at once, with what it found. */
+  const refuteEquality = (): false => {
+    const drift = inStore((store) => (store.get<{ state: string }>('proof')?.state === 'different' ? store.drift() : []));
+    if (drift.length > 0) throw new StopWaiting(`the run's own proof found: ${JSON.stringify(drift.slice(0, 5))}`);
+    return false;
+  };
 
   const stage: Stage = {
     pair,
@@ -257,7 +263,7 @@ export async function openMigration(pair: Pair, name: string, more: Partial<Migr
       });
     },
     async reach(...phases) {
-      await waitFor(() => failure !== undefined || phases.includes(phase()), {
+      await waitFor(() => failure !== undefined || phases.includes(phase()) || refuteEquality(), {
         timeoutMs: PATIENCE_MS,
         what: `the run to be ${phases.join(' or ')}`,
       });

@@ -4,7 +4,7 @@ import type { Document } from 'bson';
 import { describe, expect, it } from 'vitest';
 import { insertRaw } from '../tools/raw-insert.ts';
 import { migrateScenario, usePair } from './harness.ts';
-import { decimal, doc, double, element, int32, rawDocuments, string } from './raw.ts';
+import { decimal, doc, double, element, int32, rawDocuments } from './raw.ts';
 
 const pair = usePair();
 const many = (count: number, of: (i: number) => Document): never[] => Array.from({ length: count }, (_, i) => of(i)) as never[];
@@ -29,7 +29,7 @@ describe('_id', () => {
         await db.collection('c').deleteMany({ n: { $mod: [11, 0] } });
       },
       after: async ({ copy, db }) => {
-        const types = await copy.collection('c').distinct('t', {}).then(async () => copy.collection('c').aggregate([{ $group: { _id: { $type: '$_id' } } }]).toArray());
+        const types = await copy.collection('c').aggregate([{ $group: { _id: { $type: '$_id' } } }]).toArray();
         expect(types.length).toBeGreaterThanOrEqual(12);
         expect(await copy.collection('c').countDocuments()).toBe(await db.collection('c').countDocuments());
       },
@@ -72,7 +72,15 @@ describe('_id', () => {
         await db.collection('filler').insertMany(many(60, (i) => ({ _id: i, pad: 'x'.repeat(60) })));
       },
       holdAfter: 0,
-      during: async ({ db }) => swapCase(db.collection('c'), 1),
+      during: async ({ db }) => {
+        await swapCase(db.collection('c'), 1);
+        // Not there at the first time point: the replayed insert meets its other spelling in the copy.
+        for (let i = 0; i < 20; i += 1) {
+          await db.collection('c').insertOne({ _id: `new ${i}`, first: 1 } as never);
+          await db.collection('c').deleteOne(by(`NEW ${i}`));
+          await db.collection('c').insertOne({ _id: `New ${i}`, second: 1 } as never);
+        }
+      },
       copied: async ({ db }) => swapCase(db.collection('c'), 4),
       flowing: async ({ db }) => {
         await swapCase(db.collection('c'), 5);
@@ -81,7 +89,7 @@ describe('_id', () => {
       },
       after: async ({ copy }) => {
         expect((await copy.collection('c').findOne(by('q')))?.['found']).toBe(true);
-        expect(await copy.collection('c').countDocuments()).toBe(26);
+        expect(await copy.collection('c').countDocuments()).toBe(46);
       },
     }));
 
@@ -148,8 +156,8 @@ describe('_id', () => {
       },
       after: async ({ copy }) => {
         const docs = await rawDocuments(copy.collection('docs'), { late: 1 });
-        expect(docs[0]?.subarray(4, 4 + 27)).toEqual(element(0x03, '_id', doc(int32('b', 1), int32('a', 3))).subarray(0, 27));
-        expect(string('x', 'y')).toHaveLength(9);
+        const id = element(0x03, '_id', doc(int32('b', 1), int32('a', 3)));
+        expect(docs[0]?.subarray(4, 4 + id.length)).toEqual(id);
       },
     }));
 });
@@ -178,9 +186,9 @@ function mixed(i: number): unknown {
     () => new Binary(Buffer.from(`b${i}`), 0x80),
     () => new Date(i * 1000),
     () => new Timestamp({ t: i + 1, i: 1 }),
-    () => (i < 20 ? true : i < 40 ? false : `bool ${i}`),
-    () => (i < 20 ? null : `null ${i}`),
-    () => (i < 20 ? new MinKey() : i < 40 ? new MaxKey() : `key ${i}`),
+    () => (i < 14 ? true : i < 28 ? false : `bool ${i}`),
+    () => (i < 14 ? null : `null ${i}`),
+    () => (i < 14 ? new MinKey() : i < 28 ? new MaxKey() : `key ${i}`),
   ];
   return (makers[i % makers.length] as () => unknown)();
 }

@@ -33,12 +33,13 @@ function parsePattern(text: string): Pattern {
   return { db: text.slice(0, dot), collection: text.slice(dot + 1) };
 }
 
+/** Means the same to JavaScript and to the server: there, a dot leaves out line ends, which names may hold. */
 function globSource(glob: string, oneName: boolean): string {
   let out = '';
   for (const char of glob) {
-    if (char === '*') out += oneName ? '[^.]*' : '.*';
-    else if (char === '?') out += oneName ? '[^.]' : '.';
-    else out += char.replace(/[\\^$.*+?()[\]{}|/-]/g, '\\$&');
+    if (char === '*') out += oneName ? '[^.]*' : '[\\s\\S]*';
+    else if (char === '?') out += oneName ? '[^.]' : '[\\s\\S]';
+    else out += char.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&');
   }
   return out;
 }
@@ -55,9 +56,10 @@ function compile(pattern: Pattern): CompiledPattern {
   const dbSource = globSource(pattern.db, true);
   const collectionSource = globSource(pattern.collection, false);
   return {
-    db: new RegExp(`^${dbSource}$`),
+    // `u`: one `?` is one character, as the server counts, and not half of one.
+    db: new RegExp(`^${dbSource}$`, 'u'),
     dbSource,
-    collection: new RegExp(`^${collectionSource}$`, 's'),
+    collection: new RegExp(`^${collectionSource}$`, 'u'),
     collectionSource,
     all: pattern.collection === '*',
   };
@@ -95,13 +97,13 @@ export function makeSelection(
 
   const namespaceSources =
     includes.length === 0
-      ? ['(?!(?:admin|config|local)\\.)[^.]+\\..*']
+      ? ['(?!(?:admin|config|local)\\.)[^.]+\\.[\\s\\S]*']
       : includes.flatMap((p) => [
           `${p.dbSource}\\.${p.collectionSource}`,
           `${p.dbSource}\\.system\\.buckets\\.${p.collectionSource}`,
           `${p.dbSource}\\.system\\.views`,
           // $out, mapReduce and collMod work through temporary names in the same database.
-          `${p.dbSource}\\.tmp.*`,
+          `${p.dbSource}\\.tmp[\\s\\S]*`,
         ]);
   const databaseSources = includes.length === 0 ? ['(?!(?:admin|config|local)\\.)[^.]+'] : includes.map((p) => p.dbSource);
 

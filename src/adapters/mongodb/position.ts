@@ -1,5 +1,5 @@
 import { Timestamp } from 'bson';
-import type { Position } from '../../kernel/position.ts';
+import { POSITION_ZERO, type Position } from '../../kernel/position.ts';
 
 /**
  * An oplog timestamp (seconds, ordinal) as a position: sixteen hexadecimal
@@ -33,9 +33,12 @@ export function secondsOf(position: Position): number {
   return position === '' ? 0 : Number.parseInt(position.slice(0, 8), 16);
 }
 
-/** The last position that could lie before this one. */
+/** The last position that could lie before this one; nothing lies before the first. */
 export function positionBefore(position: Position): Position {
+  if (position <= FIRST) return POSITION_ZERO;
   const seconds = Number.parseInt(position.slice(0, 8), 16);
   const ordinal = Number.parseInt(position.slice(8), 16);
   return ordinal > 0 ? positionOf(seconds, ordinal - 1) : positionOf(seconds - 1, 0xffffffff);
 }
+
+const FIRST = positionOf(0, 0);

@@ -2,7 +2,7 @@ import { deserialize, type Document } from 'bson';
 import { GodwitError } from '../../kernel/errors.ts';
 import { BsonBuilder } from './bson/builder.ts';
 import { docLength, elementEnd, findElement, valueOffset, walk } from './bson/walk.ts';
-import { type CollectionSpec, readFlag, readString, subDocument } from './catalog.ts';
+import { type CollectionSpec, listDatabase, readFlag, readString, subDocument } from './catalog.ts';
 import { fromServerReply, serverCodeOf } from './errors.ts';
 import type { WireConnection } from './wire/connection.ts';
 
@@ -61,10 +61,19 @@ export async function createWithOptions(connection: WireConnection, name: Name, 
   });
   command.appendString('$db', name.db);
   command.end();
-  try {
-    await runRaw(connection, command.finish());
-  } catch (error) {
-    if (serverCodeOf(error) !== NAMESPACE_EXISTS) throw structureError(error, `create ${name.db}.${name.collection}`);
+  const body = Buffer.from(command.finish());
+  for (let attempt = 0; ; attempt += 1) {
+    try {
+      await runRaw(connection, body);
+      return;
+    } catch (error) {
+      if (serverCodeOf(error) !== NAMESPACE_EXISTS) throw structureError(error, `create ${name.db}.${name.collection}`);
+      // Views follow the source in their own time: one that is in the way is gone there already.
+      const [there] = await listDatabase(connection, name.db, { name: name.collection });
+      const isView = there?.type === 'view' && findElement(options, 0, 'viewOn') < 0;
+      if (!isView || attempt > 2) return;
+      await dropCollection(connection, name);
+    }
   }
 }
 

@@ -1,3 +1,4 @@
+import { GodwitError } from '../../kernel/errors.ts';
 import { type ViewSpec, listDatabase } from './catalog.ts';
 import type { Cluster } from './cluster.ts';
 import type { Selection } from './namespaces.ts';
@@ -20,25 +21,43 @@ export async function reconcileViews(source: Cluster, target: WireConnection, se
   }
 }
 
-/** Creates, replaces and drops views so that exactly these are there. */
+/**
+ * Creates, replaces and drops views so that exactly these are there. Views
+ * may stand on each other, so what has to go goes first, and the rest is
+ * created in rounds.
+ * @returns names of those that the target refuses at the moment: a collection
+ *   may still have the name, which the log will change
+ */
 export async function makeViews(
   target: WireConnection,
   selection: Selection,
   db: string,
   wanted: readonly ViewSpec[],
-): Promise<void> {
+): Promise<string[]> {
   const targetDb = selection.target(db, 'x').db;
   const present = await listDatabase(target, targetDb, { type: 'view' });
-  const kept = new Set<string>();
-  for (const view of wanted) {
-    const name = selection.target(db, view.name);
-    kept.add(name.collection);
-    const found = present.find((item) => item.name === name.collection);
-    if (found?.options.equals(view.options)) continue;
-    if (found) await dropCollection(target, name);
-    await createWithOptions(target, name, view.options);
-  }
+  const byName = new Map(wanted.map((view) => [selection.target(db, view.name).collection, view]));
   for (const item of present) {
-    if (!kept.has(item.name)) await dropCollection(target, { db: targetDb, collection: item.name });
+    if (byName.get(item.name)?.options.equals(item.options)) byName.delete(item.name);
+    else await dropCollection(target, { db: targetDb, collection: item.name });
+  }
+  for (let before = -1; byName.size !== before && byName.size > 0; ) {
+    before = byName.size;
+    for (const [collection, view] of byName) {
+      if (await tryCreate(target, { db: targetDb, collection }, view)) byName.delete(collection);
+    }
+  }
+  return [...byName.keys()];
+}
+
+async function tryCreate(target: WireConnection, name: { db: string; collection: string }, view: ViewSpec): Promise<boolean> {
+  const [taken] = await listDatabase(target, name.db, { name: name.collection });
+  if (taken) return false;
+  try {
+    await createWithOptions(target, name, view.options);
+    return true;
+  } catch (error) {
+    if (error instanceof GodwitError && error.code === 'GW5002') return false;
+    throw error;
   }
 }

@@ -150,8 +150,14 @@ export function idOfStatement(sequence: Buffer, index: number): string {
   return readableId(holder);
 }
 
-/** `_id` of a raw document as canonical extended JSON; shortened when long. */
+/** `_id` of a raw document as canonical extended JSON; shortened when long, for messages. */
 export function readableId(doc: Buffer): string {
+  const text = fullId(doc);
+  return text.length > 400 ? `${text.slice(0, 400)}…` : text;
+}
+
+/** `_id` of a raw document as canonical extended JSON, whole: what names a difference must not be cut. */
+export function fullId(doc: Buffer): string {
   const at = findElement(doc, 0, '_id');
   if (at < 0) return '(none)';
   const value = doc.subarray(at, elementEnd(doc, at));
@@ -159,9 +165,8 @@ export function readableId(doc: Buffer): string {
   holder.writeInt32LE(holder.length, 0);
   value.copy(holder, 4);
   try {
-    const text = EJSON.stringify(deserialize(holder, { promoteValues: false, validation: { utf8: false } })['_id'], { relaxed: false });
-    return text.length > 400 ? `${text.slice(0, 400)}…` : text;
+    return EJSON.stringify(deserialize(holder, { promoteValues: false, validation: { utf8: false } })['_id'], { relaxed: false });
   } catch {
-    return value.toString('hex').slice(0, 400);
+    return value.toString('hex');
   }
 }

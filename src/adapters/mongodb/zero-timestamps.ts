@@ -14,8 +14,8 @@ const TIMESTAMP = 0x11;
 
 /** Whether a document has a top-level zero timestamp. */
 export function hasZeroTimestamp(doc: Buffer, start: number, end: number): boolean {
-  const zeros = doc.indexOf(EIGHT_ZEROS, start);
-  if (zeros < 0 || zeros >= end) return false;
+  // Within the document only: what follows it may be megabytes without a match.
+  if (doc.subarray(start, end).indexOf(EIGHT_ZEROS) < 0) return false;
   return walk(doc, start, (type, _nameStart, _nameEnd, value) => type === TIMESTAMP && isZero(doc, value));
 }
 

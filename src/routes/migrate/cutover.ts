@@ -130,7 +130,8 @@ async function finish(run: RunContext, link: Link, fencePosition: Position, sign
     try {
       for (const spec of catalog.collections) await finishIndexes(connection, selection.target(spec.db, spec.name), spec);
       for (const db of new Set(catalog.views.map((view) => view.db))) {
-        await makeViews(connection, selection, db, catalog.views.filter((view) => view.db === db));
+        const refused = await makeViews(connection, selection, db, catalog.views.filter((view) => view.db === db));
+        if (refused.length > 0) throw new GodwitError('GW5002', `The target refuses the views ${refused.join(', ')} of ${db}`, { details: { db, views: refused } });
       }
     } finally {
       signal.removeEventListener('abort', stop);

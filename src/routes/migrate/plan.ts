@@ -1,4 +1,4 @@
-import type { Cluster } from '../../adapters/mongodb/index.ts';
+import { type Cluster, makeSelection } from '../../adapters/mongodb/index.ts';
 import { GodwitError } from '../../kernel/errors.ts';
 import { redactUri } from '../../kernel/redact.ts';
 import type { MigrateOptions } from './api.ts';
@@ -45,28 +45,38 @@ export async function assertSamePlan(plan: RunPlan, options: MigrateOptions, sou
   throw new GodwitError('GW1003', `Run ${options.run} was begun differently: ${wrong.join('; ')}`, { details: { run: options.run } });
 }
 
-/** The same choice seen from the target: what flows back after the switch. */
+/**
+ * The same choice seen from the target: what flows back after the switch.
+ * Patterns for databases may match a renamed one along with others, so they
+ * lead to both names.
+ */
 export function reversedChoice(plan: Pick<RunPlan, 'include' | 'exclude' | 'rename'>): {
   include: string[];
   exclude: string[];
   rename: string[];
 } {
   const pairs = plan.rename.map((text) => text.split('=') as [string, string]);
-  const databases = new Map(pairs.filter(([from]) => !from.includes('.')));
+  const databases = pairs.filter(([from]) => !from.includes('.'));
   const collections = pairs.filter(([from]) => from.includes('.'));
-  const moved = (pattern: string) => {
+  const moved = (pattern: string): string[] => {
     const exact = collections.find(([from]) => from === pattern);
-    if (exact) return exact[1];
+    if (exact) return [exact[1]];
     const dot = pattern.indexOf('.');
     const db = dot < 0 ? pattern : pattern.slice(0, dot);
-    return (databases.get(db) ?? db) + (dot < 0 ? '' : pattern.slice(dot));
+    const rest = dot < 0 ? '' : pattern.slice(dot);
+    const renamed = databases.filter(([from]) => makeSelection([db], [], []).touchesDatabase(from)).map(([, to]) => to + rest);
+    return databases.some(([from]) => from === db) ? renamed : [pattern, ...renamed];
   };
-  const include = plan.include.map(moved);
-  // A renamed collection may lie outside every pattern of databases.
-  for (const [, to] of collections) if (plan.include.length > 0) include.push(to);
+  const include = plan.include.flatMap(moved);
+  const chosen = makeSelection(plan.include, plan.exclude, []);
+  for (const [from, to] of collections) {
+    const dot = from.indexOf('.');
+    // A renamed collection may lie outside every pattern; one that is not chosen must not be drawn in by its name.
+    if (plan.include.length > 0 && chosen.includes(from.slice(0, dot), from.slice(dot + 1))) include.push(to);
+  }
   return {
     include: [...new Set(include)],
-    exclude: plan.exclude.map(moved),
+    exclude: [...new Set(plan.exclude.flatMap(moved))],
     rename: pairs.map(([from, to]) => `${to}=${from}`),
   };
 }

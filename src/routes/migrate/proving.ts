@@ -116,6 +116,9 @@ function openVerifier(run: RunContext, link: Link, sides: Sides, still: boolean)
     readFrom: link.generation.direction === 'forward' ? run.readFrom : 'primary',
     moment: () => link.moment(run.signal),
     collection: (uuid) => link.collection(uuid),
+    settle: async (signal) => {
+      await link.catchUp(signal);
+    },
     still: () => still,
   });
 }

@@ -64,7 +64,8 @@ export const DOCUMENT_KINDS: readonly Kind[] = [
   {
     name: 'deleteMany',
     weight: 3,
-    run: (world, rng) => mixed(world, rng).deleteMany({ a: { $gte: rng.int(1000) }, b: 'red', h: 'h1', 'sub.x': rng.int(10) }),
+    run: (world, rng) =>
+      mixed(world, rng).deleteMany({ a: { $gte: rng.int(1000) }, b: 'red', h: 'h1', 'sub.x': rng.int(10) }),
   },
   {
     name: 'deleteShifting',

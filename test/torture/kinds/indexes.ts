@@ -15,17 +15,26 @@ const KINDS: readonly Index[] = [
   [{ only: 1 }, { name: 'partial', partialFilterExpression: { a: { $gt: 100 }, b: { $exists: true } } }],
   [{ rare: 1 }, { name: 'sparse', sparse: true }],
   [{ unique: 1 }, { name: 'unique_sparse', unique: true, sparse: true }],
-  [{ unique: 1, a: 1 }, { name: 'unique_partial', unique: true, partialFilterExpression: { unique: { $exists: true } } }],
+  [
+    { unique: 1, a: 1 },
+    { name: 'unique_partial', unique: true, partialFilterExpression: { unique: { $exists: true } } },
+  ],
   [{ 'sub.$**': 1 }, { name: 'wild' }],
   [{ '$**': 1 }, { name: 'wild_all', wildcardProjection: { pad: 0, text: 0 } }],
-  [{ txt: 'text', b: 'text' }, { name: 'words', weights: { txt: 5 }, default_language: 'none', language_override: 'lang' }],
+  [
+    { txt: 'text', b: 'text' },
+    { name: 'words', weights: { txt: 5 }, default_language: 'none', language_override: 'lang' },
+  ],
   [{ loc: '2dsphere' }, { name: 'sphere', sparse: true }],
   [{ pt: '2d' }, { name: 'flat', min: -180, max: 180, bits: 20 }],
   [{ h: 'hashed' }, { name: 'hashed' }],
   [{ b: 1 }, { name: 'folded', collation: { locale: 'en', strength: 2 } }],
   [{ pad: 1 }, { name: 'hidden', hidden: true }],
   [{ seen: 1 }, { name: 'ttl', expireAfterSeconds: 100_000_000 }],
-  [{ low: 1, high: 1 }, { name: 'described', storageEngine: { wiredTiger: { configString: '' } } }],
+  [
+    { low: 1, high: 1 },
+    { name: 'described', storageEngine: { wiredTiger: { configString: '' } } },
+  ],
 ];
 
 /** Where indexes come and go. */
@@ -54,7 +63,11 @@ export const INDEX_KINDS: readonly Kind[] = [
     // A build that takes a moment, over documents that change under it.
     name: 'buildOnData',
     weight: 0.7,
-    run: (world, rng) => at(world.main, rng.pick(MIXED)).createIndex({ [`r${rng.int(4)}`]: 1, 'sub.n': 1 }, { name: `built${rng.int(3)}` }),
+    run: (world, rng) =>
+      at(world.main, rng.pick(MIXED)).createIndex(
+        { [`r${rng.int(4)}`]: 1, 'sub.n': 1 },
+        { name: `built${rng.int(3)}` },
+      ),
   },
   {
     // Fails on duplicates: the log has a start and an abort of a build.
@@ -91,7 +104,10 @@ export const INDEX_KINDS: readonly Kind[] = [
     name: 'collModTtl',
     weight: 0.7,
     run: ({ main }, rng) =>
-      main.command({ collMod: rng.pick(MIXED), index: { name: 'ttl', expireAfterSeconds: rng.pick([100_000_000, 200_000_000]) } }),
+      main.command({
+        collMod: rng.pick(MIXED),
+        index: { name: 'ttl', expireAfterSeconds: rng.pick([100_000_000, 200_000_000]) },
+      }),
   },
   {
     name: 'collModHidden',

@@ -27,12 +27,15 @@ export const SPECIAL_KINDS: readonly Kind[] = [
     run: ({ main }, rng) =>
       rng.chance(0.7)
         ? at(main, 'ring').insertOne({ _id: objectId(rng), n: rng.int(1e6), pad: 'r'.repeat(rng.int(900)) })
-        : at(main, 'ring').insertMany(Array.from({ length: 10 }, () => ({ _id: objectId(rng), n: new Int32(rng.int(1e6)) }))),
+        : at(main, 'ring').insertMany(
+            Array.from({ length: 10 }, () => ({ _id: objectId(rng), n: new Int32(rng.int(1e6)) })),
+          ),
   },
   {
     name: 'cappedUpdate',
     weight: 4,
-    run: ({ main }, rng) => at(main, 'ring').updateOne({ n: { $gt: rng.int(1e6) } }, { $set: { n: new Int32(rng.int(1e6)) } }),
+    run: ({ main }, rng) =>
+      at(main, 'ring').updateOne({ n: { $gt: rng.int(1e6) } }, { $set: { n: new Int32(rng.int(1e6)) } }),
   },
   {
     name: 'cappedDelete',
@@ -56,7 +59,8 @@ export const SPECIAL_KINDS: readonly Kind[] = [
   {
     name: 'seriesUpdate',
     weight: 2,
-    run: ({ main }, rng) => at(main, 'series').updateMany({ 'm.sensor': rng.int(5) }, { $set: { 'm.place': rng.pick(['roof', 'cellar']) } }),
+    run: ({ main }, rng) =>
+      at(main, 'series').updateMany({ 'm.sensor': rng.int(5) }, { $set: { 'm.place': rng.pick(['roof', 'cellar']) } }),
   },
   {
     name: 'seriesDelete',
@@ -92,21 +96,29 @@ export const SPECIAL_KINDS: readonly Kind[] = [
     name: 'fleeting',
     weight: 5,
     run: ({ main }, rng) =>
-      at(main, 'fleeting').insertOne({ _id: objectId(rng), at: new Date(Date.now() + rng.pick([-5000, 0, 2000, 3_600_000])) }),
+      at(main, 'fleeting').insertOne({
+        _id: objectId(rng),
+        at: new Date(Date.now() + rng.pick([-5000, 0, 2000, 3_600_000])),
+      }),
   },
   {
     name: 'imaged',
     weight: 5,
-    run: ({ main }, rng) => at(main, 'imaged').updateOne({ _id: rng.int(40) }, { $set: { v: anyValue(rng, 1) } }, { upsert: true }),
+    run: ({ main }, rng) =>
+      at(main, 'imaged').updateOne({ _id: rng.int(40) }, { $set: { v: anyValue(rng, 1) } }, { upsert: true }),
   },
   {
     name: 'checked',
     weight: 4,
     run: ({ main }, rng) =>
-      at(main, 'checked').updateOne({ _id: rng.int(40) }, { $set: { [rng.pick(['a', 'b'])]: new Double(rng.int(9)) } }, {
-        upsert: true,
-        bypassDocumentValidation: rng.chance(0.3),
-      }),
+      at(main, 'checked').updateOne(
+        { _id: rng.int(40) },
+        { $set: { [rng.pick(['a', 'b'])]: new Double(rng.int(9)) } },
+        {
+          upsert: true,
+          bypassDocumentValidation: rng.chance(0.3),
+        },
+      ),
   },
   {
     name: 'neighbour',
@@ -114,7 +126,11 @@ export const SPECIAL_KINDS: readonly Kind[] = [
     run: ({ neighbour }, rng) =>
       rng.chance(0.8)
         ? at(neighbour, 'own').updateOne({ _id: rng.int(50) }, { $inc: { n: 1 } })
-        : at(neighbour, 'own').updateOne({ _id: rng.between(50, 90) }, { $set: { v: anyValue(rng, 1) } }, { upsert: true }),
+        : at(neighbour, 'own').updateOne(
+            { _id: rng.between(50, 90) },
+            { $set: { v: anyValue(rng, 1) } },
+            { upsert: true },
+          ),
   },
   {
     name: 'neighbourStructure',

@@ -81,7 +81,8 @@ export const STRUCTURE_KINDS: readonly Kind[] = [
   {
     name: 'renameOut',
     weight: 0.7,
-    run: (world, rng) => rename(world, `${world.names.main}.${rng.pick(SHIFTING)}`, `${world.names.neighbour}.moved${rng.int(3)}`, true),
+    run: (world, rng) =>
+      rename(world, `${world.names.main}.${rng.pick(SHIFTING)}`, `${world.names.neighbour}.moved${rng.int(3)}`, true),
   },
   {
     name: 'renameIn',
@@ -95,22 +96,36 @@ export const STRUCTURE_KINDS: readonly Kind[] = [
   {
     name: 'out',
     weight: 1.5,
-    run: ({ main }, rng) => at(main, 'c0').aggregate([{ $limit: rng.between(1, 200) }, { $out: rng.pick([...SHIFTING, 'result']) }]).toArray(),
+    run: ({ main }, rng) =>
+      at(main, 'c0')
+        .aggregate([{ $limit: rng.between(1, 200) }, { $out: rng.pick([...SHIFTING, 'result']) }])
+        .toArray(),
   },
   {
     name: 'outAcross',
     weight: 0.7,
-    run: ({ main, names }, rng) => at(main, 'c1').aggregate([{ $limit: 50 }, { $out: { db: names.scratch, coll: rng.pick(SHIFTING) } }]).toArray(),
+    run: ({ main, names }, rng) =>
+      at(main, 'c1')
+        .aggregate([{ $limit: 50 }, { $out: { db: names.scratch, coll: rng.pick(SHIFTING) } }])
+        .toArray(),
   },
   {
     name: 'merge',
     weight: 1.5,
     run: ({ main }, rng) =>
       at(main, 'c1')
-        .aggregate([{ $match: { h: 'h1' } }, { $limit: 50 }, { $merge: { into: rng.pick(['d0', 'result']), whenMatched: 'replace' } }])
+        .aggregate([
+          { $match: { h: 'h1' } },
+          { $limit: 50 },
+          { $merge: { into: rng.pick(['d0', 'result']), whenMatched: 'replace' } },
+        ])
         .toArray(),
   },
-  { name: 'convertToCapped', weight: 0.7, run: ({ main }, rng) => main.command({ convertToCapped: rng.pick(SHIFTING), size: 60_000 }) },
+  {
+    name: 'convertToCapped',
+    weight: 0.7,
+    run: ({ main }, rng) => main.command({ convertToCapped: rng.pick(SHIFTING), size: 60_000 }),
+  },
   {
     name: 'cloneAsCapped',
     weight: 0.5,
@@ -122,7 +137,8 @@ export const STRUCTURE_KINDS: readonly Kind[] = [
   {
     name: 'resizeCapped',
     weight: 0.7,
-    run: ({ main }, rng) => main.command({ collMod: 'ring', cappedSize: rng.between(30, 90) * 1024, cappedMax: rng.between(100, 300) }),
+    run: ({ main }, rng) =>
+      main.command({ collMod: 'ring', cappedSize: rng.between(30, 90) * 1024, cappedMax: rng.between(100, 300) }),
   },
   {
     name: 'collModValidator',
@@ -138,12 +154,14 @@ export const STRUCTURE_KINDS: readonly Kind[] = [
   {
     name: 'collModImages',
     weight: 1,
-    run: ({ main }, rng) => main.command({ collMod: rng.pick(['imaged', 'd1']), changeStreamPreAndPostImages: { enabled: rng.chance(0.5) } }),
+    run: ({ main }, rng) =>
+      main.command({ collMod: rng.pick(['imaged', 'd1']), changeStreamPreAndPostImages: { enabled: rng.chance(0.5) } }),
   },
   {
     name: 'collModSeries',
     weight: 0.5,
-    run: ({ main }, rng) => main.command({ collMod: 'series', expireAfterSeconds: rng.pick([1_000_000_000, 'off', 2_000_000_000]) }),
+    run: ({ main }, rng) =>
+      main.command({ collMod: 'series', expireAfterSeconds: rng.pick([1_000_000_000, 'off', 2_000_000_000]) }),
   },
   {
     name: 'createSeries',
@@ -151,8 +169,13 @@ export const STRUCTURE_KINDS: readonly Kind[] = [
     run: async ({ main }, rng) => {
       const name = `series${rng.int(2)}`;
       await main.dropCollection(name);
-      await main.createCollection(name, { timeseries: { timeField: 't', metaField: 'm' }, ...(rng.chance(0.5) ? { expireAfterSeconds: 1_000_000_000 } : {}) });
-      await at(main, name).insertMany(Array.from({ length: 5 }, (_, i) => ({ _id: objectId(rng), t: new Date(1_700_000_000_000 + i * 1000), m: 1 })));
+      await main.createCollection(name, {
+        timeseries: { timeField: 't', metaField: 'm' },
+        ...(rng.chance(0.5) ? { expireAfterSeconds: 1_000_000_000 } : {}),
+      });
+      await at(main, name).insertMany(
+        Array.from({ length: 5 }, (_, i) => ({ _id: objectId(rng), t: new Date(1_700_000_000_000 + i * 1000), m: 1 })),
+      );
     },
   },
   {
@@ -168,7 +191,8 @@ export const STRUCTURE_KINDS: readonly Kind[] = [
   {
     name: 'viewModify',
     weight: 1,
-    run: ({ main }, rng) => main.command({ collMod: `v${rng.int(3)}`, viewOn: rng.pick(['c1', 'd1']), pipeline: [{ $project: { a: 1 } }] }),
+    run: ({ main }, rng) =>
+      main.command({ collMod: `v${rng.int(3)}`, viewOn: rng.pick(['c1', 'd1']), pipeline: [{ $project: { a: 1 } }] }),
   },
   { name: 'viewDrop', weight: 0.8, run: ({ main }, rng) => main.dropCollection(`v${rng.int(3)}`) },
   {

@@ -59,7 +59,11 @@ export const TRANSACTION_KINDS: readonly Kind[] = [
   {
     name: 'txnEmpty',
     weight: 1,
-    run: (world, rng) => inTransaction(world, async (session) => void (await mixed(world, rng).findOne({ _id: someId(rng) }, { session }))),
+    run: (world, rng) =>
+      inTransaction(
+        world,
+        async (session) => void (await mixed(world, rng).findOne({ _id: someId(rng) }, { session })),
+      ),
   },
   {
     // Open across whatever else happens meanwhile: the start of a copy, a checkpoint, a change of structure.
@@ -81,7 +85,11 @@ export const TRANSACTION_KINDS: readonly Kind[] = [
       inTransaction(world, async (session) => {
         const text = 'C'.repeat(1 << 20);
         for (let i = 0; i < 18; i += 1) {
-          await at(world.main, 'c2').updateOne({ _id: `chain${i}` }, { $set: { text, n: rng.int(99) } }, { session, upsert: true });
+          await at(world.main, 'c2').updateOne(
+            { _id: `chain${i}` },
+            { $set: { text, n: rng.int(99) } },
+            { session, upsert: true },
+          );
         }
         await at(world.main, 'c2').updateMany({ _id: /^chain/ }, { $unset: { text: 1 } } as never, { session });
       }),

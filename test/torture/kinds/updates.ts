@@ -13,10 +13,14 @@ function arrayOf(path: string): Document {
 
 /** Every way to change one document, by name. */
 const FORMS: Readonly<Record<string, (rng: Rng) => Document | Document[]>> = {
-  set: (rng) => ({ $set: { [`r${rng.int(10)}`]: anyValue(rng), 'sub.x': anyValue(rng, 0), a: numberIn(rng, rng.int(1000)) } }),
+  set: (rng) => ({
+    $set: { [`r${rng.int(10)}`]: anyValue(rng), 'sub.x': anyValue(rng, 0), a: numberIn(rng, rng.int(1000)) },
+  }),
   setDeep: (rng) => ({ $set: { [`deep.${rng.int(3)}.k.${rng.int(3)}`]: anyValue(rng, 1) } }),
   unset: (rng) => ({ $unset: { [`r${rng.int(10)}`]: 1, [`sub.${rng.pick(['x', 'y'])}`]: 1 } }),
-  inc: (rng) => ({ $inc: { 'sub.n': rng.pick([new Int32(1), new Double(0.5), Decimal128.fromString('0.1')]), 'counts.c': 1 } }),
+  inc: (rng) => ({
+    $inc: { 'sub.n': rng.pick([new Int32(1), new Double(0.5), Decimal128.fromString('0.1')]), 'counts.c': 1 },
+  }),
   mulMinMax: (rng) => ({ $mul: { m: new Double(1.5) }, $min: { low: rng.int(100) }, $max: { high: rng.int(100) } }),
   bit: (rng) => ({ $bit: { bits: { xor: new Int32(rng.int(255)) } } }),
   rename: (rng) => ({ $rename: { [`r${rng.int(5)}`]: `r${rng.between(5, 9)}` } }),
@@ -31,20 +35,44 @@ const FORMS: Readonly<Record<string, (rng: Rng) => Document | Document[]>> = {
       },
     },
   }),
-  pushPlain: (rng) => ({ $push: { arr: new Int32(rng.int(1000)), items: { k: `k${rng.int(5)}`, v: anyValue(rng, 1) } } }),
+  pushPlain: (rng) => ({
+    $push: { arr: new Int32(rng.int(1000)), items: { k: `k${rng.int(5)}`, v: anyValue(rng, 1) } },
+  }),
   addToSetPop: (rng) => ({ $addToSet: { tags: rng.int(6) }, $pop: { arr: rng.pick([1, -1]) } }),
   pull: (rng) => ({ $pull: { arr: { $gt: rng.int(1000) }, items: { k: `k${rng.int(4)}` } } }),
-  elements: (rng) => ({ $set: { [`arr.${rng.int(4)}`]: numberIn(rng, rng.int(9)), [`items.${rng.int(3)}.v`]: anyValue(rng, 1) } }),
+  elements: (rng) => ({
+    $set: { [`arr.${rng.int(4)}`]: numberIn(rng, rng.int(9)), [`items.${rng.int(3)}.v`]: anyValue(rng, 1) },
+  }),
   pastTheEnd: (rng) => ({ $set: { [`arr.${rng.between(12, 18)}`]: new Int32(1) } }),
   // One diff holds a truncation, an element and a field beside it: a translator that forgets one is caught.
   truncate: (rng) => [
-    { $set: { arr: { $slice: [{ $concatArrays: [[new Int32(rng.int(50))], arrayOf('$arr')] }, rng.between(1, 4)] }, r1: anyValueLiteral(rng), 'sub.y': 'z' } },
+    {
+      $set: {
+        arr: { $slice: [{ $concatArrays: [[new Int32(rng.int(50))], arrayOf('$arr')] }, rng.between(1, 4)] },
+        r1: anyValueLiteral(rng),
+        'sub.y': 'z',
+      },
+    },
   ],
   truncateNested: (rng) => [
-    { $set: { items: { $slice: [arrayOf('$items'), 1] }, tail: { list: { $slice: [arrayOf('$tail.list'), rng.between(1, 2)] }, n: rng.int(9) } } },
+    {
+      $set: {
+        items: { $slice: [arrayOf('$items'), 1] },
+        tail: { list: { $slice: [arrayOf('$tail.list'), rng.between(1, 2)] }, n: rng.int(9) },
+      },
+    },
   ],
-  grow: (rng) => [{ $set: { tail: { list: { $concatArrays: [arrayOf('$tail.list'), [rng.int(9), { x: rng.int(9) }]] }, n: rng.int(9) } } }],
-  pipeline: (rng) => [{ $set: { computed: { $concat: ['v', { $toString: rng.int(100) }] }, r2: anyValueLiteral(rng) } }, { $unset: `r${rng.int(10)}` }],
+  grow: (rng) => [
+    {
+      $set: {
+        tail: { list: { $concatArrays: [arrayOf('$tail.list'), [rng.int(9), { x: rng.int(9) }]] }, n: rng.int(9) },
+      },
+    },
+  ],
+  pipeline: (rng) => [
+    { $set: { computed: { $concat: ['v', { $toString: rng.int(100) }] }, r2: anyValueLiteral(rng) } },
+    { $unset: `r${rng.int(10)}` },
+  ],
   oddName: (rng) => [
     {
       $replaceWith: {
@@ -53,14 +81,33 @@ const FORMS: Readonly<Record<string, (rng: Rng) => Document | Document[]>> = {
     },
   ],
   oddNameNested: (rng) => [
-    { $set: { sub: { $setField: { field: { $literal: rng.pick(ODD_NAMES) }, input: { $cond: [{ $eq: [{ $type: '$sub' }, 'object'] }, '$sub', {}] }, value: anyValueLiteral(rng) } } } },
+    {
+      $set: {
+        sub: {
+          $setField: {
+            field: { $literal: rng.pick(ODD_NAMES) },
+            input: { $cond: [{ $eq: [{ $type: '$sub' }, 'object'] }, '$sub', {}] },
+            value: anyValueLiteral(rng),
+          },
+        },
+      },
+    },
   ],
-  oddNameGone: (rng) => [{ $replaceWith: { $unsetField: { field: { $literal: rng.pick(ODD_NAMES) }, input: '$$ROOT' } } }],
+  oddNameGone: (rng) => [
+    { $replaceWith: { $unsetField: { field: { $literal: rng.pick(ODD_NAMES) }, input: '$$ROOT' } } },
+  ],
   // Null timestamps are replaced on insert at the top level, and must come over as zero all the same.
   zeroTimestamp: () => [{ $set: { zero: { $literal: ZERO }, nested: { zero: { $literal: ZERO } } } }],
-  negativeZero: (rng) => ({ $set: { signed: new Double(rng.pick([-0, 0, Number.NaN])), decimal: Decimal128.fromString(rng.pick(['0', '-0', '0E+3'])) } }),
+  negativeZero: (rng) => ({
+    $set: {
+      signed: new Double(rng.pick([-0, 0, Number.NaN])),
+      decimal: Decimal128.fromString(rng.pick(['0', '-0', '0E+3'])),
+    },
+  }),
   typeOnly: (rng) => ({ $set: { same: numberIn(rng, 1) } }),
-  reorderPipeline: () => [{ $replaceWith: { $mergeObjects: [{ _id: '$_id', pad: '$pad', b: '$b' }, '$$ROOT', { last: 1 }] } }],
+  reorderPipeline: () => [
+    { $replaceWith: { $mergeObjects: [{ _id: '$_id', pad: '$pad', b: '$b' }, '$$ROOT', { last: 1 }] } },
+  ],
 };
 
 /** A random value inside an expression, where `$` would be a path. */
@@ -83,7 +130,11 @@ export const UPDATE_KINDS: readonly Kind[] = [
   {
     name: 'updateMany',
     weight: 3,
-    run: (world, rng) => mixed(world, rng).updateMany({ b: 'blue', h: 'h2', a: { $lt: rng.int(300) } }, { $inc: { many: 1 }, $set: { r3: anyValue(rng, 1) } }),
+    run: (world, rng) =>
+      mixed(world, rng).updateMany(
+        { b: 'blue', h: 'h2', a: { $lt: rng.int(300) } },
+        { $inc: { many: 1 }, $set: { r3: anyValue(rng, 1) } },
+      ),
   },
   {
     name: 'arrayFilters',
@@ -99,12 +150,17 @@ export const UPDATE_KINDS: readonly Kind[] = [
     name: 'upsert',
     weight: 8,
     run: (world, rng) =>
-      mixed(world, rng).updateOne({ _id: someId(rng) }, { $set: { a: rng.int(9) }, $setOnInsert: { made: 'upsert' } }, { upsert: true }),
+      mixed(world, rng).updateOne(
+        { _id: someId(rng) },
+        { $set: { a: rng.int(9) }, $setOnInsert: { made: 'upsert' } },
+        { upsert: true },
+      ),
   },
   {
     name: 'replace',
     weight: 10,
-    run: (world, rng) => mixed(world, rng).replaceOne({ _id: someId(rng) }, anyDocument(rng) as never, { upsert: rng.chance(0.5) }),
+    run: (world, rng) =>
+      mixed(world, rng).replaceOne({ _id: someId(rng) }, anyDocument(rng) as never, { upsert: rng.chance(0.5) }),
   },
   {
     // 1 becomes 1.0: the `_id` is equal to the server, and its bytes are others.
@@ -120,12 +176,17 @@ export const UPDATE_KINDS: readonly Kind[] = [
     name: 'findAndModify',
     weight: 6,
     run: (world, rng) =>
-      mixed(world, rng).findOneAndUpdate({ a: { $gte: rng.int(1000) } }, { $inc: { taken: 1 } }, { sort: { a: 1 }, returnDocument: 'after' }),
+      mixed(world, rng).findOneAndUpdate(
+        { a: { $gte: rng.int(1000) } },
+        { $inc: { taken: 1 } },
+        { sort: { a: 1 }, returnDocument: 'after' },
+      ),
   },
   {
     name: 'findAndReplace',
     weight: 4,
-    run: (world, rng) => mixed(world, rng).findOneAndReplace({ _id: someId(rng) }, anyDocument(rng) as never, { upsert: true }),
+    run: (world, rng) =>
+      mixed(world, rng).findOneAndReplace({ _id: someId(rng) }, anyDocument(rng) as never, { upsert: true }),
   },
   {
     // Taken away and set again, a field goes to the end.
@@ -143,9 +204,28 @@ export const UPDATE_KINDS: readonly Kind[] = [
     weight: 0.5,
     run: async (world, rng) => {
       const wide = mixed(world, rng);
-      await wide.updateOne({ _id: 'wide' }, { $set: { list: Array.from({ length: 5000 }, (_, i) => i) } }, { upsert: true });
+      await wide.updateOne(
+        { _id: 'wide' },
+        { $set: { list: Array.from({ length: 5000 }, (_, i) => i) } },
+        { upsert: true },
+      );
       await wide.updateOne({ _id: 'wide' }, [
-        { $set: { list: { $slice: [{ $map: { input: '$list', in: { $cond: [{ $eq: [{ $mod: ['$$this', 2] }, 0] }, { $add: ['$$this', 1] }, '$$this'] } } }, 4000] }, beside: rng.int(9) } },
+        {
+          $set: {
+            list: {
+              $slice: [
+                {
+                  $map: {
+                    input: '$list',
+                    in: { $cond: [{ $eq: [{ $mod: ['$$this', 2] }, 0] }, { $add: ['$$this', 1] }, '$$this'] },
+                  },
+                },
+                4000,
+              ],
+            },
+            beside: rng.int(9),
+          },
+        },
       ] as never);
     },
   },

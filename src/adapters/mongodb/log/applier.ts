@@ -23,6 +23,8 @@ import { settleConflicts } from './settle.ts';
 import { type OpenTransaction, Transactions, isPart, operationsAt } from './transactions.ts';
 import { type TrackedCollection, TrackedCollections } from './tracked.ts';
 
+const VIEWS_EVERY_MS = 1_000;
+
 /** The applier's durable memory, in the same commit as its checkpoint. */
 export interface ApplierMemory {
   readonly collections: readonly TrackedCollection[];
@@ -69,6 +71,9 @@ export class OplogApplier implements LogApplier {
   #entries = 0;
   #wallMs = 0;
   #held = false;
+  /** Databases whose views may differ. They hold no data: looking after them now and then is enough. */
+  readonly #viewsChanged: Set<string>;
+  #viewsSeenMs = 0;
 
   private constructor(options: ApplierOptions, lanes: ApplyLane[]) {
     this.#options = options;
@@ -77,6 +82,7 @@ export class OplogApplier implements LogApplier {
     this.#transactions = new Transactions(options.memory.transactions);
     this.#reached = options.after;
     this.#batch = this.#newBatch();
+    this.#viewsChanged = new Set(options.memory.collections.map((collection) => collection.source.db));
   }
 
   static async open(options: ApplierOptions, signal: AbortSignal): Promise<OplogApplier> {
@@ -109,9 +115,9 @@ export class OplogApplier implements LogApplier {
         at = entry.end;
         const position = entry.ts as Position;
         if (position <= this.#reached) continue;
-        if (entry.op === OP.command || isViewChange(entry)) {
-          yield* this.#command(entry, position, signal);
-        } else this.#data(entry, position);
+        if (isViewChange(entry)) this.#viewsChanged.add(databaseOf(entry));
+        else if (entry.op === OP.command) yield* this.#command(entry, position, signal);
+        else this.#data(entry, position);
         if (this.#held) break;
         this.#entries += 1;
         if (entry.wallMs > this.#wallMs) this.#wallMs = entry.wallMs;
@@ -156,7 +162,9 @@ export class OplogApplier implements LogApplier {
     if (namespaceText(entry) === 'admin.system.version') return this.#withoutIdentity(entry, position);
     // Gone before the structure was listed: its drop lies before that, too.
     if (!this.#chosen(entry) || position <= this.#options.structureAsOf) return;
-    throw unknownCommand(entry, 'a change of a collection whose creation was not seen');
+    throw new GodwitError('GW5003', `The log changes ${namespaceText(entry)}, a collection whose creation was not seen`, {
+      details: { namespace: namespaceText(entry), position, uuid: entry.buf.toString('hex', entry.uuidStart, entry.uuidStart + 16) },
+    });
   }
 
   #chosen(entry: LogEntry): boolean {
@@ -165,12 +173,6 @@ export class OplogApplier implements LogApplier {
   }
 
   async *#command(entry: LogEntry, position: Position, signal: AbortSignal): AsyncIterable<Applied> {
-    if (isViewChange(entry)) {
-      if (position <= this.#options.structureAsOf || !this.#options.selection.touchesDatabase(databaseOf(entry))) return;
-      const { target } = this.#structureContext();
-      yield* this.#structure(position, signal, () => this.#options.reconcileViews(databaseOf(entry), target));
-      return;
-    }
     const name = commandName(entry);
     switch (meaningOf(name)) {
       case 'ignore':
@@ -264,6 +266,7 @@ export class OplogApplier implements LogApplier {
     await this.#options.beforeStep?.();
     failpoint('apply.before-write');
     const writes = await this.#write();
+    await this.#reconcileViews();
     const targetPosition = await this.#majority();
     failpoint('apply.after-write');
     throwIfAborted(signal);
@@ -289,6 +292,16 @@ export class OplogApplier implements LogApplier {
     await Promise.all(this.#lanes.map((lane, i) => lane.run((batch.lanes[i] as Map<TrackedCollection, never>).values())));
     await this.#settle();
     return this.#lanes.reduce((sum, lane) => sum + lane.writes, 0) - before;
+  }
+
+  async #reconcileViews(): Promise<void> {
+    if (this.#options.holdAtStructure || this.#viewsChanged.size === 0 || Date.now() - this.#viewsSeenMs < VIEWS_EVERY_MS) return;
+    for (const db of this.#viewsChanged) {
+      if (!this.#options.selection.touchesDatabase(db)) continue;
+      await this.#options.reconcileViews(db, (this.#lanes[0] as ApplyLane).connection);
+    }
+    this.#viewsChanged.clear();
+    this.#viewsSeenMs = Date.now();
   }
 
   async #settle(): Promise<void> {

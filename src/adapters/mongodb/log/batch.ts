@@ -110,7 +110,7 @@ function merge(statements: Statement[], next: Statement): void {
       statements[statements.length - 1] = next;
       return;
     case 'deltas':
-      if (last.kind === 'deltas' && last.deltas.length < MOST_DELTAS && deltaBytes(last) < MOST_DELTA_BYTES) {
+      if (last.kind === 'deltas' && last.deltas.length < MOST_DELTAS && deltaBytes(last) + deltaBytes(next) < MOST_DELTA_BYTES) {
         last.deltas.push(...next.deltas);
       } else statements.push(next);
       return;

@@ -5,7 +5,7 @@ import type { Position } from '../../../kernel/position.ts';
 import { docLength, findElement, valueOffset } from '../bson/walk.ts';
 import type { Cluster } from '../cluster.ts';
 import type { Selection } from '../namespaces.ts';
-import { positionOfTimestamp, readPosition, timestampOf } from '../position.ts';
+import { positionBefore, positionOfTimestamp, readPosition, timestampOf } from '../position.ts';
 import { commandDoc, type WireConnection, type WireReply } from '../wire/connection.ts';
 import { sliceBatch } from '../wire/cursor-batch.ts';
 import { type LogEntry, OP, forEachOperation, namespaceText, readEntry } from './entry.ts';
@@ -215,7 +215,8 @@ export async function oldestOpenTransaction(cluster: Cluster, position: Position
     const open = (reply['cursor'].firstBatch as Document[])[0];
     if (!open) return position;
     const start = positionOfTimestamp(open['startOpTime'].ts);
-    return start < position ? start : position;
+    // The log is read after the position given, and that entry is needed itself.
+    return start <= position ? positionBefore(start) : position;
   } finally {
     connection.close();
   }

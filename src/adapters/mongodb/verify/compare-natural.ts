@@ -1,5 +1,5 @@
-import type { ChunkProgress } from '../../../kernel/ports.ts';
-import { readableId } from '../write.ts';
+import type { ChunkProgress, Drift } from '../../../kernel/ports.ts';
+import { fullId } from '../write.ts';
 import { type StreamVerdict, digestOf } from './compare-streams.ts';
 import type { DocStream } from './doc-stream.ts';
 
@@ -7,9 +7,9 @@ import type { DocStream } from './doc-stream.ts';
  * Compares two collections whose order is their meaning. Both streams stand on
  * their first document already. Keeps one digest a document.
  *
- * While the source is written, the target is a window of the same sequence, a
- * little behind: the stretch that both hold must be equal, document for
- * document. At standstill the whole must be.
+ * At standstill the whole must be equal. While the source is written, the two
+ * are read a moment apart: every difference is told, and only those that are
+ * still there after the log was applied further count (see the verifier).
  */
 export async function compareNatural(
   unit: string,
@@ -25,18 +25,8 @@ export async function compareNatural(
   });
   const right = await digests(target, () => undefined);
   progress(verdict.docs, verdict.bytes);
-  const place = still ? firstDifference(left, right) : windowDifference(left, right);
-  if (place === undefined) return verdict;
-  const a = left[place.left];
-  const b = right[place.right];
-  verdict.drift.push({
-    unit,
-    kind: a === undefined ? 'extra' : b === undefined ? 'missing' : 'different',
-    key: (a ?? b)?.key ?? '',
-    ...(a ? { sourceDigest: a.digest } : {}),
-    ...(b ? { targetDigest: b.digest } : {}),
-    note: `order: document ${place.left} of ${left.length} at the source, ${place.right} of ${right.length} at the target`,
-  });
+  if (still) verdict.drift.push(...firstDifference(unit, left, right));
+  else verdict.drift.push(...setDifference(unit, left, right), ...orderDifference(unit, left, right));
   return verdict;
 }
 
@@ -49,42 +39,51 @@ async function digests(stream: DocStream, seen: (bytes: number) => void): Promis
   const marks: Mark[] = [];
   for (let more = stream.left > 0; more; more = await stream.next()) {
     const doc = stream.buf.subarray(stream.start, stream.end);
-    marks.push({ key: readableId(doc), digest: digestOf(doc) });
+    marks.push({ key: fullId(doc), digest: digestOf(doc) });
     seen(doc.length);
   }
   return marks;
 }
 
-interface Place {
-  readonly left: number;
-  readonly right: number;
+function row(unit: string, a: Mark | undefined, b: Mark | undefined, note?: string): Drift {
+  return {
+    unit,
+    kind: a === undefined ? 'extra' : b === undefined ? 'missing' : 'different',
+    key: (a ?? b)?.key ?? '',
+    ...(a ? { sourceDigest: a.digest } : {}),
+    ...(b ? { targetDigest: b.digest } : {}),
+    ...(note === undefined ? {} : { note }),
+  };
 }
 
-function firstDifference(left: readonly Mark[], right: readonly Mark[]): Place | undefined {
+function firstDifference(unit: string, left: readonly Mark[], right: readonly Mark[]): Drift[] {
   const length = Math.max(left.length, right.length);
   for (let i = 0; i < length; i += 1) {
-    if (left[i]?.digest !== right[i]?.digest || left[i]?.key !== right[i]?.key) return { left: i, right: i };
+    if (left[i]?.digest === right[i]?.digest && left[i]?.key === right[i]?.key) continue;
+    return [row(unit, left[i], right[i], `order: document ${i} of ${left.length} at the source, of ${right.length} at the target`)];
   }
-  return undefined;
+  return [];
 }
 
-function windowDifference(left: readonly Mark[], right: readonly Mark[]): Place | undefined {
-  const first = left[0];
-  if (!first || right.length === 0) return undefined;
-  // Where the source's oldest document stands in the target; or the target's oldest in the source.
-  let shiftRight = right.findIndex((mark) => mark.key === first.key);
-  let shiftLeft = 0;
-  if (shiftRight < 0) {
-    shiftLeft = left.findIndex((mark) => mark.key === right[0]?.key);
-    shiftRight = 0;
-    // No common stretch: everything rolled over between the two reads.
-    if (shiftLeft < 0) return undefined;
+function setDifference(unit: string, left: readonly Mark[], right: readonly Mark[]): Drift[] {
+  const others = new Map(right.map((mark) => [mark.key, mark]));
+  const drift: Drift[] = [];
+  for (const mark of left) {
+    const other = others.get(mark.key);
+    others.delete(mark.key);
+    if (other?.digest !== mark.digest) drift.push(row(unit, mark, other));
   }
-  const overlap = Math.min(left.length - shiftLeft, right.length - shiftRight);
-  for (let i = 0; i < overlap; i += 1) {
-    const a = left[shiftLeft + i] as Mark;
-    const b = right[shiftRight + i] as Mark;
-    if (a.key !== b.key) return { left: shiftLeft + i, right: shiftRight + i };
-  }
-  return undefined;
+  for (const mark of others.values()) drift.push(row(unit, undefined, mark));
+  return drift;
+}
+
+/** What both hold must come in the same order: a document never moves. */
+function orderDifference(unit: string, left: readonly Mark[], right: readonly Mark[]): Drift[] {
+  const inRight = new Set(right.map((mark) => mark.key));
+  const inLeft = new Set(left.map((mark) => mark.key));
+  const a = left.filter((mark) => inRight.has(mark.key));
+  const b = right.filter((mark) => inLeft.has(mark.key));
+  const at = a.findIndex((mark, i) => mark.key !== b[i]?.key);
+  const mark = a[at];
+  return mark === undefined ? [] : [{ unit, kind: 'different', key: mark.key, note: 'the order of documents differs' }];
 }

@@ -2,7 +2,7 @@ import xxhash from '@node-rs/xxhash';
 import type { ChunkProgress, Drift } from '../../../kernel/ports.ts';
 import { compareValues } from '../bson/compare.ts';
 import { elementEnd, findElement, valueOffset } from '../bson/walk.ts';
-import { readableId } from '../write.ts';
+import { fullId } from '../write.ts';
 import type { DocStream } from './doc-stream.ts';
 
 export interface StreamVerdict {
@@ -130,7 +130,7 @@ function different(unit: string, source: DocStream, target: DocStream): Drift {
   return {
     unit,
     kind: 'different',
-    key: readableId(bytesOf(source)),
+    key: fullId(bytesOf(source)),
     sourceDigest: digestOf(bytesOf(source)),
     targetDigest: digestOf(bytesOf(target)),
   };
@@ -141,7 +141,7 @@ function oneSided(unit: string, kind: 'missing' | 'extra', stream: DocStream): D
   return {
     unit,
     kind,
-    key: readableId(bytesOf(stream)),
+    key: fullId(bytesOf(stream)),
     ...(kind === 'missing' ? { sourceDigest: digest } : { targetDigest: digest }),
   };
 }
@@ -158,7 +158,7 @@ class Aside {
   }
 
   add(stream: DocStream, kind: 'missing' | 'extra'): void {
-    const key = readableId(bytesOf(stream));
+    const key = fullId(bytesOf(stream));
     const digest = digestOf(bytesOf(stream));
     const partner = this.#waiting.get(key);
     if (!partner || partner.kind === kind) {

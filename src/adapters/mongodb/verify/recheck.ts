@@ -7,7 +7,7 @@ import { serverCodeOf } from '../errors.ts';
 import { uuidBytes } from '../partition.ts';
 import type { WireConnection } from '../wire/connection.ts';
 import { readAll } from '../wire/read-all.ts';
-import { readableId } from '../write.ts';
+import { fullId } from '../write.ts';
 import { digestOf } from './compare-streams.ts';
 
 const GONE = 26;
@@ -76,12 +76,12 @@ export async function compareKeys(
     drift.push({
       unit,
       kind: other ? 'different' : 'missing',
-      key: readableId(doc),
+      key: fullId(doc),
       sourceDigest: digestOf(doc),
       ...(other ? { targetDigest: digestOf(other) } : {}),
     });
   }
-  for (const doc of right.values()) drift.push({ unit, kind: 'extra', key: readableId(doc), targetDigest: digestOf(doc) });
+  for (const doc of right.values()) drift.push({ unit, kind: 'extra', key: fullId(doc), targetDigest: digestOf(doc) });
   return drift;
 }
 

@@ -22,14 +22,16 @@ export class TouchedKeys {
       keys = new Map();
       this.#keys.set(collection.uuid, keys);
     }
-    if (keys.has(key)) return;
+    // `key` rounds numbers, so that neighbours among large ones share it; every one of them has to be looked at.
+    const exact = `${key}\0${id.buf.toString('latin1', id.start, id.end)}`;
+    if (keys.has(exact)) return;
     if (this.#size >= MOST_KEYS) {
       this.#overflowed.add(collection.uuid);
       this.#size -= keys.size;
       this.#keys.delete(collection.uuid);
       return;
     }
-    keys.set(key, rawKey(id, idType));
+    keys.set(exact, rawKey(id, idType));
     this.#size += 1;
   }
 

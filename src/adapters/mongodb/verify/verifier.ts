@@ -2,7 +2,6 @@ import { serialize } from 'bson';
 import { throwIfAborted } from '../../../kernel/errors.ts';
 import type { Chunk, ChunkProgress, ChunkVerdict, ChunkVerifier, Drift } from '../../../kernel/ports.ts';
 import type { Position } from '../../../kernel/position.ts';
-import { systemClock } from '../../../kernel/clock.ts';
 import type { Cluster } from '../cluster.ts';
 import { serverCodeOf } from '../errors.ts';
 import type { TrackedCollection } from '../log/tracked.ts';
@@ -31,6 +30,8 @@ export interface VerifierOptions {
   readonly moment: () => Promise<Moment>;
   /** What the log knows of a collection now; undefined when it is gone. */
   readonly collection: (uuid: string) => TrackedCollection | undefined;
+  /** Waits until everything at the source now is applied: between two looks at what differs. */
+  readonly settle: (signal: AbortSignal) => Promise<void>;
   /** Nothing is written on either side any more: order-sensitive collections must then be equal exactly. */
   readonly still: () => boolean;
 }
@@ -101,12 +102,14 @@ export class MongoVerifier implements ChunkVerifier {
     let verdict = await this.#once(lane, chunk, progress, signal);
     let lasting = verdict.drift;
     for (let look = 1; look < LOOKS && lasting.length > 0; look += 1) {
-      await systemClock.sleep(100 * look, signal);
+      await this.#options.settle(signal);
       verdict = await this.#once(lane, chunk, () => undefined, signal);
-      const again = new Set(verdict.drift.map(signatureOf));
-      lasting = lasting.filter((drift) => again.has(signatureOf(drift)));
-      // A document changed between two looks shows other digests: it still differs.
-      if (lasting.length === 0 && verdict.drift.length > 0 && look === LOOKS - 1) lasting = [...verdict.drift];
+      // As of one moment, a document that is written between two looks shows other digests and differs all the same.
+      // Where the two sides cannot be read so, only what stays exactly as it was counts.
+      const exact = !isNatural(chunk.bounds) || this.#options.still();
+      const mark = exact ? placeOf : signatureOf;
+      const before = new Set(lasting.map(mark));
+      lasting = verdict.drift.filter((drift) => before.has(mark(drift)));
     }
     return { docs: verdict.docs, bytes: verdict.bytes, drift: lasting };
   }
@@ -166,6 +169,10 @@ export class MongoVerifier implements ChunkVerifier {
 
 function at(position: Position): Buffer {
   return Buffer.from(serialize({ level: 'snapshot', atClusterTime: timestampOf(position) }));
+}
+
+function placeOf(drift: Drift): string {
+  return drift.key;
 }
 
 function signatureOf(drift: Drift): string {
