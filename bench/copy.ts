@@ -38,7 +38,9 @@ await runMain(async () => {
   const dataset = { documents: flags.number('documents', 1_500_000), bytes: flags.number('bytes', 1100), id } as const;
   const comparison = await compareCopies({ ...common, dataset });
   const verdicts = copyVerdicts(comparison);
-  console.log(`\n${dataset.documents} documents of ${dataset.bytes} bytes (${Math.round(comparison.bytes / 1e6)} MB), ${id} ids, two secondary indexes`);
+  console.log(
+    `\n${dataset.documents} documents of ${dataset.bytes} bytes (${Math.round(comparison.bytes / 1e6)} MB), ${id} ids, two secondary indexes`,
+  );
   console.log(`single-member clusters on one machine, cache ${CACHE_GB} GB each side; median of ${common.repeat}`);
   console.log(`${machineLine(machine)}\n`);
   console.log(comparisonTable(comparison));

@@ -2,6 +2,7 @@
  * The data that benchmarks move: made from a seed as raw BSON, so that making
  * it is much faster than loading it, and the same on every machine.
  */
+import type { IndexDescription } from 'mongodb';
 import { BsonBuilder } from '../src/adapters/mongodb/bson/builder.ts';
 import { BSON_TYPE } from '../src/adapters/mongodb/bson/types.ts';
 import type { Cluster } from '../src/adapters/mongodb/cluster.ts';
@@ -23,7 +24,7 @@ export interface Batch {
 }
 
 /** The two secondary indexes of the data set; `tags` is an array, so its index is multikey. */
-export const INDEXES = [
+export const INDEXES: IndexDescription[] = [
   { key: { customer: 1, at: 1 }, name: 'customer_at' },
   { key: { tags: 1 }, name: 'tags' },
 ];
@@ -56,7 +57,10 @@ export function randomOf(seed: number): () => number {
 /** A random-looking string `_id` of 21 characters, as applications make them. */
 export function stringId(random: () => number): string {
   let id = '';
-  for (let i = 0; i < 3; i += 1) id += Math.floor(random() * 2 ** 32).toString(36).padStart(7, '0');
+  for (let i = 0; i < 3; i += 1)
+    id += Math.floor(random() * 2 ** 32)
+      .toString(36)
+      .padStart(7, '0');
   return id;
 }
 
@@ -64,7 +68,13 @@ export function stringId(random: () => number): string {
 export function textPool(random: () => number): Buffer {
   const pool = Buffer.allocUnsafe(POOL_BYTES);
   for (let at = 0; at < POOL_BYTES; at += 8) {
-    pool.write(Math.floor(random() * 2 ** 32).toString(16).padStart(8, '0'), at, 'latin1');
+    pool.write(
+      Math.floor(random() * 2 ** 32)
+        .toString(16)
+        .padStart(8, '0'),
+      at,
+      'latin1',
+    );
   }
   return pool;
 }
@@ -164,7 +174,10 @@ export class DocumentMaker {
 }
 
 /** The whole data set, batch by batch; each batch is valid until `take(batch)` was resolved. */
-export async function makeBatches(options: DatasetOptions, lanes: readonly ((batch: Batch) => Promise<void>)[]): Promise<void> {
+export async function makeBatches(
+  options: DatasetOptions,
+  lanes: readonly ((batch: Batch) => Promise<void>)[],
+): Promise<void> {
   const maker = new DocumentMaker(options);
   const most = Math.max(options.bytes, LEAST_BYTES);
   let left = options.documents;
@@ -172,7 +185,8 @@ export async function makeBatches(options: DatasetOptions, lanes: readonly ((bat
     const memory = Buffer.allocUnsafeSlow(BATCH_BYTES + most);
     while (left > 0) {
       let [end, count] = [0, 0];
-      for (; left > 0 && end < BATCH_BYTES && count < MOST_DOCUMENTS; left -= 1, count += 1) end = maker.write(memory, end);
+      for (; left > 0 && end < BATCH_BYTES && count < MOST_DOCUMENTS; left -= 1, count += 1)
+        end = maker.write(memory, end);
       await take({ docs: memory.subarray(0, end), count });
     }
   };
@@ -183,14 +197,21 @@ export async function makeBatches(options: DatasetOptions, lanes: readonly ((bat
  * Loads the data set, then builds its two secondary indexes. Natural order is
  * the order of making, so string `_id`s are random in it, as in grown data.
  */
-export async function loadDataset(cluster: Cluster, db: string, collection: string, options: DatasetOptions): Promise<void> {
+export async function loadDataset(
+  cluster: Cluster,
+  db: string,
+  collection: string,
+  options: DatasetOptions,
+): Promise<void> {
   await cluster.db(db).createCollection(collection);
   const connections = await Promise.all(Array.from({ length: LOADERS }, () => cluster.connectPrimary()));
   try {
     await makeBatches(
       options,
-      connections.map((connection) => ({ docs, count }: Batch) =>
-        insertDocuments(connection, { db, collection }, docs, count, { ordered: false, majority: false }),
+      connections.map(
+        (connection) =>
+          ({ docs, count }: Batch) =>
+            insertDocuments(connection, { db, collection }, docs, count, { ordered: false, majority: false }),
       ),
     );
   } finally {

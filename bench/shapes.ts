@@ -1,8 +1,9 @@
 /** The comparison of copies with other shapes of data, each of about the same number of bytes. */
+
+import type { DatasetOptions } from './dataset.ts';
 import { type Comparison, compareCopies, comparisonTable, shapeVerdicts } from './lib/compare-copies.ts';
 import type { Contender } from './lib/contenders.ts';
 import { verdictLine } from './lib/print.ts';
-import type { DatasetOptions } from './dataset.ts';
 
 const BYTES = 1_500_000_000;
 

@@ -60,7 +60,9 @@ export async function assertCopied(
   const found = await side.contents(name.db, name.collection).catch(() => ({ documents: 0, indexes: [] as string[] }));
   const expected = ['_id_', 'customer_at', 'tags'];
   if (found.documents !== documents || found.indexes.join() !== expected.join()) {
-    throw new Error(`the target holds ${found.documents} documents of ${documents}, and the indexes ${found.indexes.join(', ')}`);
+    throw new Error(
+      `the target holds ${found.documents} documents of ${documents}, and the indexes ${found.indexes.join(', ')}`,
+    );
   }
 }
 

@@ -61,7 +61,12 @@ export async function compareCopies(options: CompareOptions): Promise<Comparison
   return { dataset, bytes, results: contenders.map((contender) => resultOf(contender, runs.get(contender) ?? [])) };
 }
 
-async function runOne(contender: Contender, source: Side, options: CompareOptions, label: string): Promise<CopyFigures> {
+async function runOne(
+  contender: Contender,
+  source: Side,
+  options: CompareOptions,
+  label: string,
+): Promise<CopyFigures> {
   await using target = await Side.start('target');
   await sleep(500);
   const { workDir, dataset } = options;
@@ -104,8 +109,9 @@ export function comparisonTable({ results, bytes }: Comparison): string {
   const rival = bestOf(results, 'mongodump', 'pcsm')?.seconds;
   const headings = ['contender', 'seconds', 'MB/s', 'CPU s', 'RSS MiB', '÷ ceiling', '÷ fastest rival'];
   const rows = results.map((result) => {
-    const name = `${result.name === 'mongodump' ? 'mongodump | mongorestore' : result.name} (${result.variant})`;
-    if (result.missing.length > 0) return [`${name}: missing ${result.missing.join(', ')}`, ...headings.slice(1).map(() => '–')];
+    const name = `${result.name === 'mongodump' ? 'mongodump/mongorestore' : result.name} (${result.variant})`;
+    if (result.missing.length > 0)
+      return [`${name}: missing ${result.missing.join(', ')}`, ...headings.slice(1).map(() => '–')];
     const { seconds } = result;
     return [
       name,
@@ -129,7 +135,11 @@ export function copyVerdicts({ results }: Comparison): Verdict[] {
   return [
     { what: 'time ÷ fastest rival’s', value: ratio(godwit?.seconds, rival?.seconds), atMost: 0.5 },
     { what: 'time ÷ ceiling’s', value: ratio(godwit?.seconds, bestOf(results, 'ceiling')?.seconds), atMost: 1.2 },
-    { what: 'CPU ÷ pcsm’s', value: Number.isFinite(leastCpu) ? ratio(godwit?.cpuSeconds, leastCpu) : undefined, atMost: 0.25 },
+    {
+      what: 'CPU ÷ pcsm’s',
+      value: Number.isFinite(leastCpu) ? ratio(godwit?.cpuSeconds, leastCpu) : undefined,
+      atMost: 0.25,
+    },
     { what: 'peak RSS', value: godwit?.peakRssMiB, atMost: 400, unit: 'MiB' },
   ];
 }
@@ -137,5 +147,7 @@ export function copyVerdicts({ results }: Comparison): Verdict[] {
 /** The issue's target for the other shapes of data. */
 export function shapeVerdicts({ results }: Comparison): Verdict[] {
   const rival = bestOf(results, 'mongodump', 'pcsm');
-  return [{ what: 'time ÷ fastest rival’s', value: ratio(bestOf(results, 'godwit')?.seconds, rival?.seconds), atMost: 1 }];
+  return [
+    { what: 'time ÷ fastest rival’s', value: ratio(bestOf(results, 'godwit')?.seconds, rival?.seconds), atMost: 1 },
+  ];
 }

@@ -1,12 +1,12 @@
 /** Who takes part in the comparison of copies. */
 import { join } from 'node:path';
-import { cell } from './print.ts';
 import type { Side } from './clusters.ts';
 import { GodwitProcess } from './godwit.ts';
 import { measure } from './measured-process.ts';
 import { readCollection, type Sharing, sendCollection } from './memory-copy.ts';
 import { Pcsm } from './pcsm.ts';
 import { findPeer, type Peer } from './peers.ts';
+import { cell } from './print.ts';
 
 export interface CopyCase {
   readonly source: Side;
@@ -62,7 +62,9 @@ function godwit(flags: readonly string[], nodeFlags: readonly string[]): Contend
     needs: [],
     run: async ({ source, target, db, workDir, label }) => {
       const args = ['run', '--from', source.uri, '--to', target.uri, '--include', db, '--run', label];
-      const child = new GodwitProcess([...args, '--state', join(workDir, 'state'), '--until', 'copied', ...flags], { nodeFlags });
+      const child = new GodwitProcess([...args, '--state', join(workDir, 'state'), '--until', 'copied', ...flags], {
+        nodeFlags,
+      });
       const exit = await child.end();
       const copied = child.secondsBetween('copy-planned', 'collection-ready');
       const detail = `by its own events ${cell(copied)} s from plan to last index; the rest is start, check, report and end`;
@@ -115,7 +117,10 @@ function pcsm(variant: string, settings: Readonly<Record<string, number>>): Cont
 }
 
 /** All of them; what is missing on this machine is left to the caller to say. */
-export function allContenders(options: { readonly godwitFlags: readonly string[]; readonly nodeFlags: readonly string[] }): Contender[] {
+export function allContenders(options: {
+  readonly godwitFlags: readonly string[];
+  readonly nodeFlags: readonly string[];
+}): Contender[] {
   return [
     ceiling('each connection takes the next 16 MB', 'next'),
     godwit(options.godwitFlags, options.nodeFlags),

@@ -20,7 +20,9 @@ export function godwitCli(): string {
 
 function newestOf(dir: string): number {
   const files = readdirSync(dir, { recursive: true, withFileTypes: true });
-  const sources = files.filter((file) => file.isFile() && /\.ts$/.test(file.name) && !/\.test(-support)?\.ts$/.test(file.name));
+  const sources = files.filter(
+    (file) => file.isFile() && /\.ts$/.test(file.name) && !/\.test(-support)?\.ts$/.test(file.name),
+  );
   return Math.max(...sources.map((file) => statSync(join(file.parentPath, file.name)).mtimeMs));
 }
 

@@ -1,12 +1,12 @@
 import { writeFileSync } from 'node:fs';
-import { type ParseArgsOptionsConfig, parseArgs } from 'node:util';
+import { type ParseArgsConfig, parseArgs } from 'node:util';
 import { note } from './print.ts';
 
 /** The options of a benchmark, as they stand on the command line. */
 export class Flags {
   readonly #values: Readonly<Record<string, unknown>>;
 
-  constructor(config: ParseArgsOptionsConfig) {
+  constructor(config: NonNullable<ParseArgsConfig['options']>) {
     this.#values = parseArgs({ options: config, allowPositionals: false }).values;
   }
 
@@ -20,7 +20,9 @@ export class Flags {
 
   /** `a,b` as a list; undefined when absent. */
   list(name: string): string[] | undefined {
-    return this.text(name)?.split(',').map((each) => each.trim());
+    return this.text(name)
+      ?.split(',')
+      .map((each) => each.trim());
   }
 
   /** Words of one text, for flags handed on to a program. */

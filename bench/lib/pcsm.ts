@@ -24,7 +24,17 @@ export class Pcsm {
 
   static async open(binary: string, source: string, target: string): Promise<Pcsm> {
     const port = await pickFreePort();
-    const argv = [binary, '--source', source, '--target', target, '--port', String(port), '--reset-state', '--log-no-color'];
+    const argv = [
+      binary,
+      '--source',
+      source,
+      '--target',
+      target,
+      '--port',
+      String(port),
+      '--reset-state',
+      '--log-no-color',
+    ];
     const pcsm = new Pcsm(new MeasuredProcess(argv), port);
     try {
       await pcsm.until((status) => status.state !== '', 30_000, 50);
@@ -35,8 +45,8 @@ export class Pcsm {
     }
   }
 
-  status(): Promise<PcsmStatus> {
-    return this.#call('GET', '/status') as Promise<PcsmStatus>;
+  async status(): Promise<PcsmStatus> {
+    return (await this.#call('GET', '/status')) as unknown as PcsmStatus;
   }
 
   /** `/start`, `/pause`, `/resume`; throws what it answers when that is not yes. */
@@ -53,7 +63,8 @@ export class Pcsm {
       const status = await this.status().catch(() => undefined);
       if (status?.state === 'failed') throw new Error(`pcsm failed: ${JSON.stringify(status)}\n${this.process.tail}`);
       if (status && fits(status)) return status;
-      if (performance.now() > deadline) throw new Error(`pcsm did not get there: ${JSON.stringify(status)}\n${this.process.tail}`);
+      if (performance.now() > deadline)
+        throw new Error(`pcsm did not get there: ${JSON.stringify(status)}\n${this.process.tail}`);
       await sleep(everyMs);
     }
   }

@@ -32,7 +32,9 @@ export interface Verdict {
 export function isMet(verdict: Verdict): boolean | undefined {
   const { value } = verdict;
   if (value === undefined || Number.isNaN(value)) return undefined;
-  return value <= (verdict.atMost ?? Number.POSITIVE_INFINITY) && value >= (verdict.atLeast ?? Number.NEGATIVE_INFINITY);
+  return (
+    value <= (verdict.atMost ?? Number.POSITIVE_INFINITY) && value >= (verdict.atLeast ?? Number.NEGATIVE_INFINITY)
+  );
 }
 
 export function verdictLine(verdict: Verdict): string {

@@ -87,21 +87,24 @@ export async function godwit(
   });
   const interrupt = () => child.kill('SIGTERM');
   signal.addEventListener('abort', interrupt, { once: true });
-  const said: string[] = [];
+  const complaint: string[] = [];
   const quotable = thinOut();
   for (const stream of [child.stdout, child.stderr]) {
     if (!stream) continue;
     createInterface({ input: stream }).on('line', (line) => {
       if (line.trim() === '') return;
-      said.push(line);
+      if (stream === child.stderr) complaint.push(line.trim());
       if (quotable(line)) story.quote(line);
     });
   }
   try {
-    const [code] = await once(child, 'close');
+    const [code, killedBy] = await once(child, 'close');
     signal.throwIfAborted();
-    if (code !== 0)
-      throw new Error(`godwit migrate ${words[0]} failed (exit ${code}): ${said.slice(-4).join(' ').trim()}`);
+    if (code === 0) return;
+    const how = killedBy ?? `exit ${code}`;
+    throw new Error(
+      `godwit migrate ${words[0]} failed (${how})${complaint.length > 0 ? `: ${complaint.slice(0, 2).join(': ')}` : ''}`,
+    );
   } finally {
     signal.removeEventListener('abort', interrupt);
   }

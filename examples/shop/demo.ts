@@ -48,9 +48,12 @@ async function main(): Promise<number> {
   const story = makeStory(json);
   const stop = new AbortController();
   const started: Started = { sets: [], apps: [] };
+  let stoppedMs = 0;
   for (const name of ['SIGINT', 'SIGTERM'] as const) {
     process.on(name, () => {
-      if (stop.signal.aborted) process.exit(130);
+      // One Ctrl-C may come twice, from the terminal and through npm.
+      if (stop.signal.aborted && performance.now() - stoppedMs > 1000) process.exit(130);
+      stoppedMs ||= performance.now();
       stop.abort(new Error('stopped on request'));
     });
   }

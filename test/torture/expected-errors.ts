@@ -87,7 +87,9 @@ const TRANSIENT = new Set([
 export function isExpected(error: unknown): boolean {
   if (error instanceof MongoBulkWriteError) {
     const errors = [error.writeErrors].flat();
-    return errors.length === 0 ? isKnown(error) : errors.every((each) => isExpectedCode(each.code));
+    // Without a refused write and without a code it was the connection that ended.
+    if (errors.length === 0) return error.code === undefined || isKnown(error);
+    return errors.every((each) => isExpectedCode(each.code));
   }
   if (error instanceof MongoServerError) return isKnown(error);
   // Everything else of the driver is about connections: closed pools, no primary, time-outs.

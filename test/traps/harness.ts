@@ -269,9 +269,14 @@ export async function openMigration(pair: Pair, name: string, more: Partial<Migr
       });
       if (failure) throw failure.error;
     },
-    ask: (name, args = {}) => {
-      const asked = command(name, { state: dir, run: RUN }, args, { signal: never, onEvent });
-      return failure ? Promise.reject(failure.error) : asked;
+    async ask(name, args = {}) {
+      if (failure) throw failure.error;
+      try {
+        return await command(name, { state: dir, run: RUN }, args, { signal: never, onEvent });
+      } catch (error) {
+        if ((error as { code?: string }).code !== 'GW6001') throw error;
+        throw new Error(`${name}: ${JSON.stringify(inStore((store) => store.drift()).slice(0, 5))}`, { cause: error });
+      }
     },
     async stop() {
       if (living === undefined) return;

@@ -15,7 +15,7 @@ describe('_id', () => {
     migrateScenario({
       pair: pair(),
       before: async ({ db }) => {
-        await db.collection('c').insertMany(many(200, (i) => ({ _id: mixed(i), n: i })));
+        await db.collection('c').insertMany(many(200, (i) => ({ _id: mixed(i), n: i, pad: 'x'.repeat(60) })));
       },
       holdAfter: 2,
       during: async ({ db }) => {

@@ -37,12 +37,14 @@ export async function planChunks(
   const cuts = await sampleCuts(connection, spec, parts);
   const edges: (Buffer | undefined)[] = [undefined, ...cuts, undefined];
   const share = edges.length - 1;
-  return edges.slice(0, -1).map((min, i) => ({
+  const ranges = edges.slice(0, -1).map((min, i) => ({
     unit: spec.uuid,
     bounds: rangeBounds(min, edges[i + 1]),
     docs: Math.round(docs / share),
     bytes: Math.round(bytes / share),
   }));
+  // A lower bound without an upper one ends before MaxKey: the one document that may have it gets a chunk of its own.
+  return [...ranges, { unit: spec.uuid, bounds: maxKeyBounds(), docs: 0, bytes: 0 }];
 }
 
 /** Documents and bytes as the server counts them; zero for a collection that is gone. */
@@ -91,9 +93,16 @@ function rangeBounds(min: Buffer | undefined, max: Buffer | undefined): Buffer {
   return Buffer.from(out.end().finish());
 }
 
+function maxKeyBounds(): Buffer {
+  return Buffer.from(new BsonBuilder(64).begin().appendBool('maxKey', true).end().finish());
+}
+
 function naturalBounds(): Buffer {
   return Buffer.from(new BsonBuilder(64).begin().appendBool('natural', true).end().finish());
 }
+
+const MAX_KEY = 0x7f;
+const NO_BYTES = Buffer.alloc(0);
 
 export interface ReadOptions {
   /** Raw read concern document. */
@@ -115,6 +124,9 @@ export function findChunk(
   if (findElement(bounds, 0, 'natural') < 0) {
     const min = options.from ?? subDoc(bounds, 'min');
     const max = subDoc(bounds, 'max');
+    if (findElement(bounds, 0, 'maxKey') >= 0) {
+      out.startDocument('filter').appendElement(MAX_KEY, '_id', NO_BYTES).end();
+    }
     out.startDocument('hint').appendInt32('_id', 1).end();
     if (min) out.appendDocument('min', min);
     if (max) out.appendDocument('max', max);

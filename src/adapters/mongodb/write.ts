@@ -146,7 +146,9 @@ function offsetAfter(docs: Buffer, start: number, count: number): number {
 export function idOfStatement(sequence: Buffer, index: number): string {
   const at = offsetAfter(sequence, 0, index);
   const doc = sequence.subarray(at, at + docLength(sequence, at));
-  const holder = doc[4] === 0x03 ? doc.subarray(valueOffset(doc, 4), elementEnd(doc, 4)) : doc;
+  // Updates and deletes begin with their query and have no `_id` of their own.
+  const isQuery = doc[4] === 0x03 && findElement(doc, 0, '_id') < 0;
+  const holder = isQuery ? doc.subarray(valueOffset(doc, 4), elementEnd(doc, 4)) : doc;
   return readableId(holder);
 }
 
@@ -165,7 +167,7 @@ export function fullId(doc: Buffer): string {
   holder.writeInt32LE(holder.length, 0);
   value.copy(holder, 4);
   try {
-    return EJSON.stringify(deserialize(holder, { promoteValues: false, validation: { utf8: false } })['_id'], { relaxed: false });
+    return EJSON.stringify(deserialize(holder, { promoteValues: false, bsonRegExp: true, validation: { utf8: false } })['_id'], { relaxed: false });
   } catch {
     return value.toString('hex');
   }

@@ -20,6 +20,7 @@ import { follow } from '../../kernel/follow.ts';
 import { type Position, POSITION_ZERO } from '../../kernel/position.ts';
 import { type RetryPolicy, withRetry } from '../../kernel/retry.ts';
 import { type RunStore, Spool } from '../../state/index.ts';
+import { Aligner } from './aligner.ts';
 
 /** One direction of flow. A new generation begins whenever the direction turns. */
 export interface Generation {
@@ -85,6 +86,7 @@ export class Link {
   #moment: Moment | undefined;
   #collections: Map<string, TrackedCollection>;
   #checkpoint: ApplyCheckpoint;
+  readonly #aligner = new Aligner();
   readonly #waiters = new Set<() => void>();
   readonly seen: SeenWrites = { newest: undefined, deletes: new Map() };
   /** Seconds between commit and durability at the other side, at the last step. */
@@ -293,6 +295,25 @@ export class Link {
     return this.#moment as Moment;
   }
 
+  /**
+   * Runs `work` while everything up to a place found by `locate` is applied,
+   * and nothing after it.
+   */
+  async alignedAt<T, R>(
+    locate: () => Promise<{ position: Position; value: T }>,
+    work: (value: T) => Promise<R>,
+    signal: AbortSignal,
+  ): Promise<R> {
+    const over = new AbortController();
+    const failed = this.failed(AbortSignal.any([signal, this.#stop.signal, over.signal]));
+    failed.catch(() => undefined);
+    try {
+      return await this.#aligner.at(locate, work, (promise) => Promise.race([promise, failed]));
+    } finally {
+      over.abort();
+    }
+  }
+
   /** Rejects when this link has failed for good, or when the signal is set; being stopped is no failure. */
   failed(signal: AbortSignal): Promise<never> {
     return new Promise((_resolve, reject) => {
@@ -345,6 +366,7 @@ export class Link {
           if (isDelete) this.seen.deletes.set(namespace, position);
           else this.seen.newest = { namespace, position };
         },
+        barrier: () => this.#aligner.barrier(),
         beforeStep: this.#options.gate,
       },
       signal,

@@ -1,4 +1,5 @@
 import {
+  type Catalog,
   MongoVerifier,
   type TrackedCollection,
   compareKeys,
@@ -19,7 +20,6 @@ import type { Sides } from './sides.ts';
 
 const CHUNK_BYTES = 64 * 1024 * 1024;
 const LANES = 2;
-const STRUCTURE_LOOKS = 5;
 
 /**
  * Compares everything on both sides while both live.
@@ -123,24 +123,28 @@ function openVerifier(run: RunContext, link: Link, sides: Sides, still: boolean)
   });
 }
 
-/** Structure that differs, seen again after the log moved on: what is merely under way settles. */
+/**
+ * Structure that differs. Live, the target is looked at when exactly what the
+ * source's listing holds has been applied; at standstill any time will do.
+ */
 async function structureDrift(run: RunContext, link: Link, sides: Sides, final: boolean): Promise<Drift[]> {
-  let drift: Drift[] = [];
-  for (let look = 0; look < STRUCTURE_LOOKS; look += 1) {
-    drift = await withRetry(run.retry(), async () => {
+  const finished = final || link.generation.direction === 'reverse';
+  const compare = async (catalog: Catalog) => {
+    const connection = await sides.to.connectPrimary(run.signal);
+    try {
+      return await compareStructure(catalog, connection, sides.selection, { finished, views: final });
+    } finally {
+      connection.close();
+    }
+  };
+  return withRetry(run.retry(), async () => {
+    const locate = async () => {
       const catalog = await readCatalog(sides.from, sides.selection, run.signal);
-      if (!final) await link.waitApplied(catalog.position, run.signal);
-      const connection = await sides.to.connectPrimary(run.signal);
-      try {
-        return await compareStructure(catalog, connection, sides.selection, final || link.generation.direction === 'reverse');
-      } finally {
-        connection.close();
-      }
-    });
-    if (drift.length === 0 || final) return drift;
-    await run.clock.sleep(200 * (look + 1), run.signal);
-  }
-  return drift;
+      return { position: catalog.position, value: catalog };
+    };
+    if (final) return compare((await locate()).value);
+    return link.alignedAt(locate, compare, run.signal);
+  });
 }
 
 /**

@@ -31,6 +31,13 @@ export interface ApplierMemory {
   readonly transactions: readonly OpenTransaction[];
 }
 
+/** A place in the log where the applier waits, everything up to there applied and nothing after. */
+export interface Barrier {
+  readonly position: Position;
+  /** Told that it waits; resolves when the barrier was lifted or moved. */
+  arrive(): Promise<void>;
+}
+
 export interface ApplierOptions {
   readonly source: Cluster;
   readonly target: Cluster;
@@ -49,6 +56,8 @@ export interface ApplierOptions {
   readonly onTouched?: (collection: TrackedCollection, key: string, id: Slice, idType: number) => void;
   /** Told of every data or structure change of the chosen namespaces, with its position. */
   readonly onChange?: (namespace: string, position: Position, isDelete: boolean) => void;
+  /** Where to wait, if anywhere; asked before every entry. */
+  readonly barrier?: () => Barrier | undefined;
   /** Stops before the first change of structure instead of carrying it out. */
   readonly holdAtStructure?: boolean;
   /** Waits while the run is paused. */
@@ -115,6 +124,11 @@ export class OplogApplier implements LogApplier {
         at = entry.end;
         const position = entry.ts as Position;
         if (position <= this.#reached) continue;
+        for (let wait = this.#options.barrier?.(); wait && position > wait.position; wait = this.#options.barrier?.()) {
+          yield await this.#step(signal);
+          await wait.arrive();
+          throwIfAborted(signal);
+        }
         if (isViewChange(entry)) this.#viewsChanged.add(databaseOf(entry));
         else if (entry.op === OP.command) yield* this.#command(entry, position, signal);
         else this.#data(entry, position);

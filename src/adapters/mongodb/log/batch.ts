@@ -13,11 +13,12 @@ export interface Slice {
 
 /**
  * One statement for the target. `put` makes the document be exactly this one;
- * `insert` does too, and is cheaper where it is known to be new; `deltas` runs
- * the server's own diffs, oldest first, in one update.
+ * `insert` does too, and is cheaper where it is known to be new; `replace` does
+ * if the document is there; `reinsert` takes away whatever has its key before;
+ * `deltas` runs the server's own diffs, oldest first, in one update.
  */
 export interface Statement {
-  kind: 'insert' | 'put' | 'delete' | 'deltas' | 'modify';
+  kind: 'insert' | 'put' | 'replace' | 'reinsert' | 'delete' | 'deltas' | 'modify';
   readonly idType: number;
   readonly id: Slice;
   /** `insert`, `put`: the document. `modify`: the update document. */
@@ -73,6 +74,7 @@ export class Batch {
     const key = idKey(statement.idType, statement.id.buf, statement.id.start, statement.id.end);
     this.#onTouched?.(collection, key, statement.id, statement.idType);
     if (collection.sequential) {
+      statement.kind = sequentialKind(collection, statement, entry, fuzzy);
       this.#work(hashOf(collection.uuid), collection).sequence.push(statement);
       return;
     }
@@ -93,6 +95,16 @@ export class Batch {
   }
 }
 
+/**
+ * Where order is meaning, a document that is gone must not come back at the end. Where keys are equal under a
+ * collation, the target may hold the document of a later spelling, whose `_id` no update can change.
+ */
+function sequentialKind(collection: TrackedCollection, { kind }: Statement, entry: LogEntry, fuzzy: boolean): Statement['kind'] {
+  if (kind !== 'put') return kind;
+  if (collection.capped) return entry.op === OP.update ? 'replace' : 'put';
+  return fuzzy ? 'reinsert' : 'put';
+}
+
 function merge(statements: Statement[], next: Statement): void {
   const last = statements.at(-1) as Statement;
   if (!sameBytes(last.id, next.id) || last.idType !== next.idType) {
@@ -102,6 +114,8 @@ function merge(statements: Statement[], next: Statement): void {
   switch (next.kind) {
     case 'put':
     case 'insert':
+    case 'replace':
+    case 'reinsert':
       // What was there before, if anything, is replaced; whether it was is only known to a `put`.
       if (last.kind !== 'insert') next.kind = 'put';
       statements[statements.length - 1] = next;

@@ -80,7 +80,7 @@ export class ApplyLane {
     let kind: Kind | undefined;
     for (const statement of work.sequence) {
       const next = work.collection.capped && statement.kind === 'put' ? 'insert' : commandOf(statement);
-      if (kind !== undefined && next !== kind) await this.#flushAll(name, true);
+      if (kind !== undefined && next !== kind) await this.#flushAll(name, true, work.collection.capped);
       kind = next;
       if (next === 'insert') statement.kind = 'insert';
       await this.#add(name, statement, true, work.collection.capped);
@@ -89,8 +89,8 @@ export class ApplyLane {
   }
 
   async #add(name: TargetName, statement: Statement, ordered = false, capped = false): Promise<void> {
-    if (statement.kind === 'put' && tooLargeToPut(statement)) {
-      await this.#flushAll(name, ordered);
+    if (statement.kind === 'reinsert' || (commandOf(statement) === 'update' && tooLargeToPut(statement))) {
+      await this.#flushAll(name, ordered, capped);
       await this.#deleteAndInsert(name, statement);
       return;
     }
@@ -159,7 +159,7 @@ export class ApplyLane {
     // In a capped collection the place is part of the document: what is there is left there.
     if (!capped && again.length > 0) {
       for (const statement of again) {
-        appendPut(this.#builders.update, statement);
+        appendPut(this.#builders.update, statement, true);
         this.#updated.push(statement);
       }
       await this.#flush(name, 'update', ordered, capped);
@@ -208,13 +208,16 @@ function hasDollarName(doc: { buf: Buffer; start: number; end: number }): boolea
 
 function appendStatement(out: BsonBuilder, statement: Statement): void {
   switch (statement.kind) {
-    case 'insert': {
+    case 'insert':
+    case 'reinsert': {
       const doc = statement.doc as NonNullable<Statement['doc']>;
       out.appendRaw(doc.buf, doc.start, doc.end);
       return;
     }
     case 'put':
-      return appendPut(out, statement);
+      return appendPut(out, statement, true);
+    case 'replace':
+      return appendPut(out, statement, false);
     case 'delete':
       return appendDelete(out, statement);
     case 'modify': {
@@ -246,11 +249,11 @@ function appendStatement(out: BsonBuilder, statement: Statement): void {
 
 const DOLLAR_V = Buffer.from('$v');
 
-function appendPut(out: BsonBuilder, statement: Statement): void {
+function appendPut(out: BsonBuilder, statement: Statement, upsert: boolean): void {
   const doc = statement.doc as NonNullable<Statement['doc']>;
   appendQuery(out.begin(), statement);
   out.appendDocument('u', doc.buf, doc.start, doc.end);
-  out.appendBool('upsert', true).end();
+  out.appendBool('upsert', upsert).end();
 }
 
 function appendDelete(out: BsonBuilder, statement: Statement): void {

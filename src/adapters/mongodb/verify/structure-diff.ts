@@ -9,17 +9,23 @@ import { digestOf } from './compare-streams.ts';
 /** Says nothing about the data: identity and what each server decides by itself. */
 const OWN_OPTIONS = new Set(['uuid', 'flags', 'temp', 'autoIndexId']);
 
+export interface StructureOptions {
+  /** After the cutover's finish unique and TTL must hold as at the source; before it they must be deferred. */
+  readonly finished: boolean;
+  /** Views follow in their own time, and are compared only at standstill. */
+  readonly views: boolean;
+}
+
 /**
  * Compares collections, their options and indexes, and views.
- * @param final after the cutover's finish: unique and TTL must hold as at the
- *   source; before it they must be deferred.
  */
 export async function compareStructure(
   source: { collections: readonly CollectionSpec[]; views: readonly ViewSpec[] },
   target: WireConnection,
   selection: Selection,
-  final: boolean,
+  options: StructureOptions,
 ): Promise<Drift[]> {
+  const final = options.finished;
   const drift: Drift[] = [];
   const listings = new Map<string, Awaited<ReturnType<typeof listDatabase>>>();
   const listing = async (db: string) => {
@@ -40,7 +46,7 @@ export async function compareStructure(
     drift.push(...compareOptions(unit, spec.options, found.options, final));
     drift.push(...(await compareIndexes(unit, spec, name, target, final)));
   }
-  for (const view of source.views) {
+  for (const view of options.views ? source.views : []) {
     const name = selection.target(view.db, view.name);
     expected.set(name.db, (expected.get(name.db) ?? new Set()).add(name.collection));
     const unit = `${view.db}.${view.name}`;
@@ -52,7 +58,7 @@ export async function compareStructure(
   }
   for (const [db, names] of expected) {
     for (const item of await listing(db)) {
-      if (item.type === 'timeseries' || names.has(item.name) || item.name.startsWith('system.')) continue;
+      if (item.type === 'timeseries' || (item.type === 'view' && !options.views) || names.has(item.name) || item.name.startsWith('system.')) continue;
       drift.push({ unit: `${db}.${item.name}`, kind: 'structure', key: item.type, note: 'exists at the target only' });
     }
   }
