@@ -8,7 +8,7 @@ import type { Pcsm } from '../lib/pcsm.ts';
 import { cell, note, table, type Verdict } from '../lib/print.ts';
 import { medianOfKnown } from '../lib/statistics.ts';
 import { makeOperations, type OperationBatch, readIds, sendBatch } from './operations.ts';
-import { assertSame, followingPcsm, NAME, type PartOptions, runArgs, waitForDocument } from './tools.ts';
+import { assertSame, followingPcsm, NAME, type PartOptions, runArgs, waitForMarkers, writeMarkers } from './tools.ts';
 
 export interface BacklogOptions extends PartOptions {
   readonly operations: number;
@@ -99,10 +99,10 @@ async function oneRound(options: BacklogOptions, round: number): Promise<Applied
     await pcsm?.until((status) => status.state === 'paused', 60_000);
 
     const plan = { ids, operations, documentBytes: bytes, seed: 11 + round, batchSize: BATCH };
-    const marker = `marker-${round}`;
+    const marker = String(round);
     const began = performance.now();
     await writeAll(source, makeOperations({ ...plan, lanes: 1 }));
-    await source.cluster.db(NAME.db).collection<{ _id: string }>(NAME.collection).insertOne({ _id: marker });
+    await writeMarkers(source, marker);
     note(`wrote a backlog of ${operations} operations in ${cell((performance.now() - began) / 1000)} s`);
     await sleep(OLD_ENOUGH_MS);
 
@@ -146,8 +146,7 @@ async function writeAll(side: Side, lanes: readonly (readonly OperationBatch[])[
 async function ceiling(target: Side, lanes: OperationBatch[][], marker: string): Promise<Applied> {
   const began = performance.now();
   await writeAll(target, lanes);
-  const collection = target.cluster.db(NAME.db).collection<{ _id: string }>(NAME.collection);
-  await collection.insertOne({ _id: marker }, { writeConcern: { w: 'majority' } });
+  await writeMarkers(target, marker);
   return { who: 'ceiling', seconds: (performance.now() - began) / 1000 };
 }
 
@@ -155,7 +154,7 @@ async function ceiling(target: Side, lanes: OperationBatch[][], marker: string):
 async function godwit(args: readonly string[], target: Side, marker: string): Promise<Applied> {
   const child = new GodwitProcess(args);
   try {
-    await waitForDocument(target, marker, HOUR_MS);
+    await waitForMarkers(target, marker, HOUR_MS);
     const arrivedMs = performance.now();
     const exit = await child.end();
     const detail = `${cell((arrivedMs - (child.firstLineMs ?? Number.NaN)) / 1000, 2)} s since its first status`;
@@ -172,7 +171,7 @@ async function resumePcsm(pcsm: Pcsm | undefined, target: Side, marker: string):
   const began = performance.now();
   const before = pcsm.process.cpuSeconds;
   await pcsm.command('/resume');
-  await waitForDocument(target, marker, HOUR_MS);
+  await waitForMarkers(target, marker, HOUR_MS);
   const seconds = (performance.now() - began) / 1000;
   const after = pcsm.process.cpuSeconds;
   const cpuSeconds = before === undefined || after === undefined ? undefined : after - before;

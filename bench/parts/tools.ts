@@ -37,12 +37,29 @@ export async function followingPcsm(source: Side, target: Side): Promise<Pcsm | 
   }
 }
 
-/** Waits until a document is there. */
-export async function waitForDocument(side: Side, id: string, timeoutMs: number): Promise<void> {
+const MARKERS = 64;
+
+/**
+ * Writes what a backlog ends with. Tools apply by several workers, each in
+ * order and each with a share of the `_id`s: with so many, every worker has
+ * some, and when all have arrived nothing before them is missing.
+ */
+export async function writeMarkers(side: Side, label: string): Promise<void> {
   const collection = side.cluster.db(NAME.db).collection<{ _id: string }>(NAME.collection);
+  await collection.insertMany(
+    Array.from({ length: MARKERS }, (_, i) => ({ _id: `marker-${label}-${i}` })),
+    { writeConcern: { w: 'majority' } },
+  );
+}
+
+/** Waits until all markers are there. */
+export async function waitForMarkers(side: Side, label: string, timeoutMs: number): Promise<void> {
+  const collection = side.cluster.db(NAME.db).collection<{ _id: string }>(NAME.collection);
+  const ids = Array.from({ length: MARKERS }, (_, i) => `marker-${label}-${i}`);
   const deadline = performance.now() + timeoutMs;
-  while ((await collection.findOne({ _id: id }, { projection: { _id: 1 } })) === null) {
-    if (performance.now() > deadline) throw new Error(`${id} did not arrive within ${timeoutMs / 1000} s`);
+  while ((await collection.countDocuments({ _id: { $in: ids } })) < MARKERS) {
+    if (performance.now() > deadline)
+      throw new Error(`the end of the backlog did not arrive within ${timeoutMs / 1000} s`);
     await sleep(20);
   }
 }

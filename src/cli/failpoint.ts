@@ -1,3 +1,4 @@
+import { GodwitError } from '../kernel/errors.ts';
 import { FAILPOINTS, type Failpoint, armFailpoint } from '../kernel/failpoint.ts';
 
 /**
@@ -10,6 +11,6 @@ export function armFromEnvironment(env: NodeJS.ProcessEnv): void {
   if (!wanted) return;
   const [name, hits = '1'] = wanted.split(':');
   const known = FAILPOINTS.find((failpoint): failpoint is Failpoint => failpoint === name);
-  if (!known) throw new Error(`GODWIT_FAILPOINT names no failpoint: ${name}`);
+  if (!known) throw new GodwitError('GW1001', `GODWIT_FAILPOINT names no failpoint: ${name}`);
   armFailpoint(known, Number(hits), () => process.kill(process.pid, 'SIGKILL'));
 }

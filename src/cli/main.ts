@@ -7,7 +7,6 @@ import { runProgram } from './program.ts';
 import { stopOnSignals } from './signals.ts';
 import { packageVersion } from './version.ts';
 
-armFromEnvironment(process.env);
 const stop = stopOnSignals(
   process,
   (text) => process.stderr.write(text),
@@ -18,7 +17,10 @@ const exitCode = await runProgram(process.argv.slice(2), {
   io,
   signal: stop.signal,
   version: packageVersion(),
-  loadMigrate: () => import('../routes/migrate/index.ts'),
+  loadMigrate: () => {
+    armFromEnvironment(process.env);
+    return import('../routes/migrate/index.ts');
+  },
 });
 // Both streams are written out before the end: a pipe may still hold the last lines.
 await new Promise<void>((resolve) => process.stdout.write('', () => resolve()));

@@ -79,7 +79,7 @@ test('every chunk once, every unit finished once and after its last chunk, never
         }
       },
     ),
-    { numRuns: 60 },
+    { numRuns: 40 },
   );
 });
 

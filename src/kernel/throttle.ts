@@ -13,6 +13,7 @@ export class Throttle {
   #allowance = 0;
   #filledAt: number;
   #waiting = Promise.resolve();
+  #waitedAt = Number.NEGATIVE_INFINITY;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -22,6 +23,11 @@ export class Throttle {
   /** Present rate; infinite when nothing limits it. */
   get bytesPerSecond(): number {
     return this.#bytesPerSecond;
+  }
+
+  /** Whether the limit has made anyone wait in the last two seconds: a limit nobody reaches slows nobody down. */
+  get isBinding(): boolean {
+    return this.#clock.now() - this.#waitedAt < 2_000;
   }
 
   /** Why the rate is limited, in words; undefined when it is not. */
@@ -49,6 +55,7 @@ export class Throttle {
     for (;;) {
       this.#refill();
       if (signal.aborted || !Number.isFinite(this.#bytesPerSecond) || this.#allowance >= 0) break;
+      this.#waitedAt = this.#clock.now();
       // Short waits, so that a raised rate is felt at once.
       const waitMs = Math.min(100, Math.ceil((-this.#allowance / this.#bytesPerSecond) * 1000));
       await this.#clock.sleep(Math.max(1, waitMs), signal);

@@ -44,6 +44,7 @@ export interface Aftermath {
 }
 
 const DB = 'shop';
+const START_TIMEOUT_MS = 120_000;
 const COPY_TIMEOUT_MS = 90_000;
 const CUTOVER_TIMEOUT_MS = 120_000;
 /** What a cutover may answer when a fault hit it; asking again is right then. */
@@ -128,9 +129,9 @@ async function migrate(source: ReplicaSet, target: ReplicaSet, rng: Rng, options
   await keeper.stop();
   await Promise.all([mend(source), mend(target)]);
 
-  // A run that stopped by itself says why; that the sides then differ says nothing more.
+  // A run that stopped by itself, or never got to its end, says why; that the sides then differ says nothing more.
   const comparison =
-    keeper.failure === undefined
+    keeper.failure === undefined && keeper.hasSeen('following')
       ? await judge(source, target, log, problems.length === 0, problems)
       : { documents: 0, bytes: 0 };
   return {

@@ -129,7 +129,7 @@ export class MongoCopier implements ChunkCopier {
         if (!batch) return;
         const last = batch.cursorId === 0n;
         if (!last) {
-          pending = lane.source.request(commandDoc({ getMore: batch.cursorId, collection: spec.name, $db: spec.db }));
+          pending = lane.source.request(commandDoc({ getMore: batch.cursorId, collection: batch.collection ?? spec.name, $db: spec.db }));
           // The failure is seen where it is awaited; until then it must not count as unhandled.
           pending.catch(() => undefined);
         }

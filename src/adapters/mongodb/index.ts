@@ -19,6 +19,6 @@ export { TouchedKeys } from './verify/touched.ts';
 export { compareKeys } from './verify/recheck.ts';
 export { repairDrift } from './verify/repair.ts';
 export { compareStructure } from './verify/structure-diff.ts';
-export { type Moment, MongoVerifier } from './verify/verifier.ts';
+export { type Moment, MongoVerifier, snapshotAt } from './verify/verifier.ts';
 export { makeViews, reconcileViews } from './views.ts';
 export { availableFences, openFence } from './fence/index.ts';

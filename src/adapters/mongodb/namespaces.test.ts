@@ -107,7 +107,7 @@ test('the pattern for the server chooses exactly what `includes` does, but for e
         else if (!collection.startsWith('system.')) expect(matches).toBe(false);
       },
     ),
-    { numRuns: 500 },
+    { numRuns: 250 },
   );
 });
 
@@ -119,7 +119,7 @@ test('excludes never take anything out of what the server gives', () => {
       expect(asServerReads(selection.namespacePattern).test(`${db}.${collection}`)).toBe(true);
       expect(selection.touchesDatabase(db)).toBe(true);
     }),
-    { numRuns: 500 },
+    { numRuns: 250 },
   );
 });
 
@@ -132,7 +132,7 @@ test('the pattern for commands chooses the databases that are touched', () => {
       // A database of the server that is named, or met by a glob, is let through and passed over afterwards.
       else if (!['admin', 'local', 'config'].includes(db)) expect(matches).toBe(false);
     }),
-    { numRuns: 500 },
+    { numRuns: 250 },
   );
 });
 

@@ -113,7 +113,7 @@ function copyIndex(out: BsonBuilder, spec: Buffer, deferred: boolean): void {
 }
 
 /** A signature of what makes two indexes the same to the server, apart from `unique`. */
-function indexSignature(spec: Buffer): string {
+export function indexSignature(spec: Buffer): string {
   const parts: string[] = [];
   for (const option of ['key', 'collation', 'partialFilterExpression', 'sparse', 'wildcardProjection']) {
     const at = findElement(spec, 0, option);
@@ -146,10 +146,11 @@ export async function createIndexes(
   connection: WireConnection,
   name: Name,
   specs: readonly Buffer[],
-  options: { deferred: boolean },
+  options: { deferred: boolean; raw?: boolean },
 ): Promise<void> {
   if (specs.length === 0) return;
-  const collection = name.collection.replace(/^system\.buckets\./, '');
+  // The log speaks of a time series' buckets (`raw`), the catalog of the series.
+  const collection = options.raw ? name.collection : name.collection.replace(/^system\.buckets\./, '');
   const command = new BsonBuilder();
   command.begin();
   command.appendString('createIndexes', collection);

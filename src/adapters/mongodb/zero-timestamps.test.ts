@@ -28,7 +28,7 @@ test('found exactly where a decoded document has one at its top level, wherever 
       const buf = Buffer.concat([Buffer.alloc(before), doc, Buffer.alloc(after)]);
       expect(hasZeroTimestamp(buf, before, before + doc.length)).toBe(zeroFields(doc).length > 0);
     }),
-    { numRuns: 500 },
+    { numRuns: 100 },
   );
 });
 
@@ -46,7 +46,7 @@ test('the repair names the document and exactly those fields', () => {
       expect($v).toBe(2);
       expect(Object.keys(diff.u).sort()).toEqual(zeroFields(doc).sort());
     }),
-    { numRuns: 200 },
+    { numRuns: 100 },
   );
 });
 

@@ -96,7 +96,7 @@ describe('the live block', () => {
         shop.a_collecti…rather_long_name ██████▏░░░░░  52 %  copying   312 MB of 600 MB
         shop.late                        ░░░░░░░░░░░░   0 %  waiting   0 B of 190 MB
         shop.done                        ████████████ 100 %  ready     100 MB of 100 MB
-      log    kept, not applied yet   spool 24.4 MB
+      log    kept, applied after the copy   spool 24.4 MB
       "
     `));
   test('on a narrow and low terminal', () =>
@@ -109,7 +109,7 @@ describe('the live block', () => {
         shop.orders     50 %  copying 
         shop.a…ng_name  52 %  copying 
         and 2 more: 1 waiting, 1 ready
-      log    kept, not applied yet   spool 24.4 MB
+      log    kept, applied after the copy
       "
     `));
   test('after the switch', () =>
@@ -132,7 +132,7 @@ describe('the live block', () => {
 
       copy   ██████▋░░░░░░░ 48 %   812 MB of 1.69 GB   48.3 MB/s   18 s left   41.2 k docs/s
         and 4 more: 2 copying, 1 waiting, 1 ready
-      log    kept, not applied yet   spool 24.4 MB
+      log    kept, applied after the copy   spool 24.4 MB
       throttled: neighbours 1.31 × slower (limit 1.25 ×)
       waiting out GW3002 for 4.0 s: The primary changed [2J
       no process works on this run now; \`godwit migrate run\` goes on

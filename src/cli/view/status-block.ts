@@ -106,9 +106,10 @@ function barWidth(columns: number): number {
 }
 
 function logLine({ log, phase }: MigrateStatus, columns: number): readonly string[] {
-  if (phase === 'created') return [];
+  // After the confirmation nothing flows any more.
+  if (['created', 'confirmed', 'cleaning', 'done', 'cancelled'].includes(phase)) return [];
   const parts = [
-    `log    ${log.lagSeconds === null ? 'kept, not applied yet' : `lag ${timeSpan(log.lagSeconds)}`}`,
+    `log    ${log.lagSeconds === null ? (phase === 'copying' ? 'kept, applied after the copy' : 'kept') : `lag ${timeSpan(log.lagSeconds)}`}`,
     `spool ${dataSize(log.spoolBytes)}`,
     log.entriesApplied > 0 ? `${count(log.entriesApplied)} entries applied` : '',
     log.entriesPerSecond > 0 ? `${count(log.entriesPerSecond)}/s` : '',

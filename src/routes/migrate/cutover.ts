@@ -1,4 +1,4 @@
-import { type Catalog, copyUsersAndRoles, deferExpiry, expires, finishIndexes, makeViews, readCatalog } from '../../adapters/mongodb/index.ts';
+import { type Catalog, type CollectionSpec, copyUsersAndRoles, deferExpiry, expires, finishIndexes, makeViews, readCatalog } from '../../adapters/mongodb/index.ts';
 import { GodwitError } from '../../kernel/errors.ts';
 import { failpoint } from '../../kernel/failpoint.ts';
 import type { Entry, Fence } from '../../kernel/ports.ts';
@@ -10,13 +10,15 @@ import { chooseFence, makeFence } from './fences.ts';
 import { previousGeneration, setGeneration } from './generations.ts';
 import type { Link } from './link.ts';
 import { type CutoverRecord, KEY, type RunContext } from './run-context.ts';
-import { prove, proveLastChanges } from './proving.ts';
+import { prove, proveLastChanges, proveTouched } from './proving.ts';
 import { planTurn, sidesOf } from './sides.ts';
 
 /** The lag at which a cutover begins: the stall is about this long. */
 const SMALL_LAG_SECONDS = 2;
 const SMALL_LAG_WAIT_MS = 120_000;
 const OVERFLOW_ROUNDS = 3;
+/** Collections finished at once. */
+const FINISH_LANES = 4;
 
 /**
  * Moves the business to the target: fence, drain, finish, prove, switch.
@@ -77,6 +79,8 @@ async function bringUpToDate(run: RunContext, link: Link): Promise<void> {
     }
   }
   if (run.options.withUsers) await copyUsers(run);
+  const drift = await proveTouched(run, link, sides);
+  if (drift.length > 0) throw differs(drift.length);
   const deadline = run.clock.now() + SMALL_LAG_WAIT_MS;
   for (;;) {
     const began = run.clock.now();
@@ -123,13 +127,13 @@ async function finish(run: RunContext, link: Link, fencePosition: Position, sign
   const { selection } = run;
   const catalog = await withRetry(run.retry(signal), () => readCatalog(run.source, selection, signal));
   await link.waitApplied(catalog.position, signal);
+  await inParallel(catalog.collections, FINISH_LANES, (specs) => finishAll(run, specs, signal));
   await withRetry(run.retry(signal), async () => {
     const connection = await run.target.connectPrimary(signal);
     const stop = () => connection.close();
     signal.addEventListener('abort', stop, { once: true });
     try {
-      for (const spec of catalog.collections) await finishIndexes(connection, selection.target(spec.db, spec.name), spec);
-      for (const db of new Set(catalog.views.map((view) => view.db))) {
+      for (const db of new Set([...catalog.collections, ...catalog.views].map((spec) => spec.db))) {
         const refused = await makeViews(connection, selection, db, catalog.views.filter((view) => view.db === db));
         if (refused.length > 0) throw new GodwitError('GW5002', `The target refuses the views ${refused.join(', ')} of ${db}`, { details: { db, views: refused } });
       }
@@ -149,6 +153,26 @@ async function finish(run: RunContext, link: Link, fencePosition: Position, sign
   }
   await link.catchUp(signal);
   assertNoSlip(link, catalog, fencePosition);
+}
+
+async function finishAll(run: RunContext, specs: readonly CollectionSpec[], signal: AbortSignal): Promise<void> {
+  await withRetry(run.retry(signal), async () => {
+    const connection = await run.target.connectPrimary(signal);
+    const stop = () => connection.close();
+    signal.addEventListener('abort', stop, { once: true });
+    try {
+      for (const spec of specs) await finishIndexes(connection, run.selection.target(spec.db, spec.name), spec);
+    } finally {
+      signal.removeEventListener('abort', stop);
+      connection.close();
+    }
+  });
+}
+
+/** Deals items out to a few lanes that work at once. */
+async function inParallel<T>(items: readonly T[], lanes: number, work: (items: readonly T[]) => Promise<void>): Promise<void> {
+  const dealt = Array.from({ length: lanes }, (_, lane) => items.filter((_item, i) => i % lanes === lane));
+  await Promise.all(dealt.filter((share) => share.length > 0).map(work));
 }
 
 /** A write after the fence means that somebody still writes: switching would lose what comes next. */

@@ -30,7 +30,9 @@ export async function watchNeighbours(run: RunContext): Promise<{ stop(): Promis
   };
   await sample().catch(() => undefined);
   const quiet = await isQuiet(FIRST_LOOK_MS);
+  run.waitingFor = quiet ? undefined : 'learning how fast the neighbours are without us; the copy begins in a few seconds';
   const baseline = quiet ? undefined : await learnBaseline(watch);
+  run.waitingFor = undefined;
   const watching = (async () => {
     if (quiet) while (!signal.aborted && (await isQuiet(LOOK_EVERY_MS)));
     if (!signal.aborted) await controlThrottle({ ...watch, ...limits, throttle: run.throttle, baseline, copied: () => run.meter.copyBytes });

@@ -68,15 +68,18 @@ export function reversedChoice(plan: Pick<RunPlan, 'include' | 'exclude' | 'rena
     return databases.some(([from]) => from === db) ? renamed : [pattern, ...renamed];
   };
   const include = plan.include.flatMap(moved);
+  const exclude = plan.exclude.flatMap(moved);
   const chosen = makeSelection(plan.include, plan.exclude, []);
+  const isChosen = (name: string) => chosen.includes(name.slice(0, name.indexOf('.')), name.slice(name.indexOf('.') + 1));
   for (const [from, to] of collections) {
-    const dot = from.indexOf('.');
-    // A renamed collection may lie outside every pattern; one that is not chosen must not be drawn in by its name.
-    if (plan.include.length > 0 && chosen.includes(from.slice(0, dot), from.slice(dot + 1))) include.push(to);
+    // A renamed collection may lie outside every pattern; one that is not chosen must not be drawn in by its new name.
+    if (!isChosen(from)) {
+      if (!isChosen(to)) exclude.push(to);
+    } else if (plan.include.length > 0) include.push(to);
   }
   return {
     include: [...new Set(include)],
-    exclude: [...new Set(plan.exclude.flatMap(moved))],
-    rename: pairs.map(([from, to]) => `${to}=${from}`),
+    exclude: [...new Set(exclude)],
+    rename: [...databases, ...collections.filter(([from]) => isChosen(from))].map(([from, to]) => `${to}=${from}`),
   };
 }

@@ -7,6 +7,7 @@ import {
   planChunks,
   readCatalog,
   repairDrift,
+  snapshotAt,
 } from '../../adapters/mongodb/index.ts';
 import { GodwitError } from '../../kernel/errors.ts';
 import { failpoint } from '../../kernel/failpoint.ts';
@@ -144,6 +145,32 @@ async function structureDrift(run: RunContext, link: Link, sides: Sides, final: 
     };
     if (final) return compare((await locate()).value);
     return link.alignedAt(locate, compare, run.signal);
+  });
+}
+
+/**
+ * Proves, while both sides live, the keys that changed since the last proof,
+ * so that few are left to look at when everybody waits.
+ */
+export async function proveTouched(run: RunContext, link: Link, sides: Sides): Promise<Drift[]> {
+  const touched = link.touched.take();
+  await link.catchUp(run.signal);
+  return withRetry(run.retry(), async () => {
+    const moment = await link.moment(run.signal);
+    const concerns = { source: snapshotAt(moment.source), target: snapshotAt(moment.target) };
+    const from = await sides.from.connectPrimary(run.signal);
+    const to = await sides.to.connectPrimary(run.signal);
+    try {
+      const drift: Drift[] = [];
+      for (const [uuid, keys] of touched) {
+        const collection = link.collection(uuid);
+        if (collection && !collection.ghost) drift.push(...(await compareKeys(from, to, collection, keys, concerns)));
+      }
+      return drift;
+    } finally {
+      from.close();
+      to.close();
+    }
   });
 }
 

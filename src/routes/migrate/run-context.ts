@@ -29,6 +29,8 @@ export interface RunContext {
   readonly gate: () => Promise<void>;
   readonly onFault: (error: GodwitError | undefined) => void;
   retry(signal?: AbortSignal): RetryPolicy;
+  /** Why nothing is copied at the moment, in words. */
+  waitingFor: string | undefined;
   /** The flow of changes that is under way, if any. */
   link: Link | undefined;
 }

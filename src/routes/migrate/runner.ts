@@ -83,6 +83,7 @@ export class Runner {
         throttle: new Throttle(systemClock),
         signal,
         readFrom,
+        waitingFor: undefined,
         link: undefined,
         gate: () => waitWhilePaused(store, signal),
         onFault: (error) => runner?.noteFault(error),
@@ -147,7 +148,7 @@ export class Runner {
       store,
       {
         meter,
-        throttled: throttle.reason,
+        throttled: throttle.isBinding ? throttle.reason : this.#run.waitingFor,
         fault: this.#fault,
         lagSeconds: link?.isApplying ? link.lagSeconds : undefined,
         spooledTo: link?.spooledTo,

@@ -205,6 +205,8 @@ export class OplogApplier implements LogApplier {
         return;
       case 'structure':
         if (position <= this.#options.structureAsOf || !concernsUs(entry, name, this.#structureContext())) return;
+        // The views of a database go with it, without a word of their own.
+        if (name === 'dropDatabase') this.#viewsChanged.add(databaseOf(entry));
         yield* this.#structure(position, signal, () => carryOut(entry, name, this.#structureContext()));
         if (!this.#held) this.#options.onChange?.(namespaceText(entry), position, false);
         return;
@@ -242,6 +244,10 @@ export class OplogApplier implements LogApplier {
           continue;
         }
         const name = commandName(operation);
+        if (meaningOf(name) === 'transaction') {
+          yield* this.#operations(commit, [operation.buf.subarray(operation.start, operation.end)], position, signal);
+          continue;
+        }
         if (position <= this.#options.structureAsOf || !concernsUs(operation, name, this.#structureContext())) continue;
         if (meaningOf(name) !== 'structure') throw unknownCommand(commit, name);
         // Inside a transaction no checkpoint may be taken: what was gathered is written, and the change follows.

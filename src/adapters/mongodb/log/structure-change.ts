@@ -2,13 +2,17 @@ import { GodwitError } from '../../../kernel/errors.ts';
 import { POSITION_ZERO } from '../../../kernel/position.ts';
 import { BsonBuilder } from '../bson/builder.ts';
 import { cstringEnd, docLength, elementEnd, findElement, valueOffset, walk } from '../bson/walk.ts';
-import { type CollectionSpec, readFlag, readString, subDocument, uuidHex } from '../catalog.ts';
+import { type CollectionSpec, listDatabase, listIndexes, readFlag, readString, subDocument, uuidHex } from '../catalog.ts';
 import type { Selection } from '../namespaces.ts';
 import {
+  NEVER_EXPIRES,
   createCollection,
   createIndexes,
+  deferralOf,
   dropCollection,
   dropIndex,
+  indexName,
+  indexSignature,
   runRaw,
   runStructure,
   splitIndexes,
@@ -112,9 +116,19 @@ export async function carryOut(entry: LogEntry, name: string, context: Structure
       return tracked && !tracked.ghost ? modify(o, tracked, context) : undefined;
     case 'dropDatabase':
       // The log has a drop for every collection of it before this entry.
-      return;
+      return dropEmptyDatabase(context, context.selection.target(db, 'x').db);
   }
   throw unknownCommand(entry, name);
+}
+
+/**
+ * A database without collections still holds its name, and no other may differ from it in case only. Its views
+ * are made again from the source's when they are looked at next.
+ */
+async function dropEmptyDatabase(context: StructureContext, db: string): Promise<void> {
+  const left = await listDatabase(context.target, db);
+  if (!left.every((item) => item.type === 'view' || item.name === 'system.views')) return;
+  await runStructure(context.target, { dropDatabase: 1, $db: db }, [NAMESPACE_NOT_FOUND]);
 }
 
 /** The refusal of an entry that cannot be carried. */
@@ -218,7 +232,16 @@ function replacedUuid(o: Buffer): string | undefined {
 async function buildIndexes(specs: readonly Buffer[], tracked: TrackedCollection, context: StructureContext): Promise<void> {
   // A unique index that would coincide with another one is left for the cutover.
   const { now } = splitIndexes(specs);
-  await createIndexes(context.target, tracked.target, now, { deferred: true });
+  const present = await listIndexes(context.target, tracked.target.db, tracked.target.collection);
+  const wanted: Buffer[] = [];
+  for (const spec of now) {
+    const twin = present.find((other) => indexName(other) !== indexName(spec) && indexSignature(other) === indexSignature(spec));
+    // Both are plain for now, which no server takes: the one that is plain for good stays.
+    if (twin && deferralOf(spec).unique) continue;
+    if (twin) await dropIndex(context.target, tracked.target, indexName(twin));
+    wanted.push(spec);
+  }
+  await createIndexes(context.target, tracked.target, wanted, { deferred: true, raw: true });
 }
 
 /** The specification inside a single-index `createIndexes` entry: every field but the command itself. */
@@ -234,16 +257,18 @@ async function modify(o: Buffer, tracked: TrackedCollection, context: StructureC
   let fields = 0;
   walk(o, 0, (type, nameStart, nameEnd, valueStart, valueEnd) => {
     const field = o.toString('utf8', nameStart, nameEnd);
-    if (field === 'collMod' || field === 'expireAfterSeconds' || field === 'timeseries') return;
+    if (field === 'collMod' || field === 'expireAfterSeconds') return;
     if (field === 'index') {
       const index = o.subarray(valueStart, valueEnd);
-      const hidden = findElement(index, 0, 'hidden');
-      if (hidden < 0) return;
+      const expires = findElement(index, 0, 'expireAfterSeconds') >= 0;
+      if (findElement(index, 0, 'hidden') < 0 && !expires) return;
       command.startDocument('index');
       for (const key of ['name', 'keyPattern', 'hidden']) {
         const at = findElement(index, 0, key);
         if (at >= 0) command.appendElement(index[at] as number, key, index, valueOffset(index, at), elementEnd(index, at));
       }
+      // It may be a plain index that begins to expire.
+      if (expires) command.appendInt32('expireAfterSeconds', NEVER_EXPIRES);
       command.end();
     } else command.appendElement(type, field, o, valueStart, valueEnd);
     fields += 1;

@@ -66,7 +66,7 @@ export async function compareKeys(
   concerns: { source?: Buffer; target?: Buffer } = {},
 ): Promise<Drift[]> {
   const unit = `${collection.source.db}.${collection.source.name}`;
-  const left = await readByKeys(source, collection.source, keys, concerns.source);
+  const left = await readByKeys(source, { ...collection.source, uuid: collection.uuid }, keys, concerns.source);
   const right = await readByKeys(target, { db: collection.target.db, name: collection.target.collection }, keys, concerns.target);
   const drift: Drift[] = [];
   for (const [key, doc] of left) {

@@ -49,6 +49,14 @@ export class TouchedKeys {
     return this.#size;
   }
 
+  /** Gives the keys and goes on with an empty set. */
+  take(): [uuid: string, keys: RawKey[]][] {
+    const entries = this.entries();
+    this.#keys.clear();
+    this.#size = 0;
+    return entries;
+  }
+
   /** Forgets some collections: they are proved anew. */
   forget(uuids: ReadonlySet<string>): void {
     for (const uuid of uuids) {

@@ -125,8 +125,8 @@ export class MongoVerifier implements ChunkVerifier {
       if (isNatural(chunk.bounds)) return await this.#natural(lane, chunk, unit, source, target, progress, signal);
       const moment = await this.#options.moment();
       const read = { batchSize: WHOLE_REPLY };
-      const left = new DocStream(lane.source, findChunk(chunk.bounds, source, { ...read, readConcern: at(moment.source) }), source);
-      const right = new DocStream(lane.target, findChunk(chunk.bounds, target, { ...read, readConcern: at(moment.target) }), target);
+      const left = new DocStream(lane.source, findChunk(chunk.bounds, source, { ...read, readConcern: snapshotAt(moment.source) }), source);
+      const right = new DocStream(lane.target, findChunk(chunk.bounds, target, { ...read, readConcern: snapshotAt(moment.target) }), target);
       try {
         return await compareStreams(unit, left, right, !collection.sequential || collection.capped, progress);
       } finally {
@@ -167,7 +167,8 @@ export class MongoVerifier implements ChunkVerifier {
   }
 }
 
-function at(position: Position): Buffer {
+/** The read concern that reads as of a position. */
+export function snapshotAt(position: Position): Buffer {
   return Buffer.from(serialize({ level: 'snapshot', atClusterTime: timestampOf(position) }));
 }
 

@@ -31,6 +31,18 @@ export class CursorBatch {
     this.last = last;
   }
 
+  /**
+   * The collection the cursor is on, as the server calls it now. One that was opened by UUID goes by the name the
+   * collection had then, which need not be the one it was planned with.
+   */
+  get collection(): string | undefined {
+    const element = findElement(this.#body, this.#cursor, 'ns');
+    if (element < 0 || this.#body[element] !== BSON_TYPE.string) return undefined;
+    const value = valueOffset(this.#body, element);
+    const ns = this.#body.toString('utf8', value + 4, value + 4 + readInt32(this.#body, value) - 1);
+    return ns.slice(ns.indexOf('.') + 1);
+  }
+
   /** The logical time of the read, as unsigned 64 bits. */
   operationTime(): bigint | undefined {
     const element = findElement(this.#body, 0, 'operationTime');

@@ -11,9 +11,11 @@ export async function readAll(connection: WireConnection, command: Buffer, db: s
   let reply = await connection.request(command);
   for (;;) {
     let cursorId: bigint;
+    let name = collection;
     try {
       const batch = sliceBatch(reply.body);
       cursorId = batch.cursorId;
+      name = batch.collection ?? collection;
       for (let at = 0; at < batch.docs.length; ) {
         const length = docLength(batch.docs, at);
         docs.push(Buffer.from(batch.docs.subarray(at, at + length)));
@@ -23,6 +25,6 @@ export async function readAll(connection: WireConnection, command: Buffer, db: s
       reply.release();
     }
     if (cursorId === 0n) return docs;
-    reply = await connection.request(commandDoc({ getMore: cursorId, collection, $db: db }));
+    reply = await connection.request(commandDoc({ getMore: cursorId, collection: name, $db: db }));
   }
 }

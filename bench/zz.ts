@@ -1,0 +1,23 @@
+import { loadDataset } from './dataset.ts';
+import { Side, workDirectory } from './lib/clusters.ts';
+import { GodwitProcess } from './lib/godwit.ts';
+import { runMain } from './lib/main.ts';
+import { makeOperations, readIds, sendBatch } from './parts/operations.ts';
+import { NAME, runArgs, waitForMarkers, writeMarkers } from './parts/tools.ts';
+await runMain(async () => {
+  await using s = await Side.start('source'); await using t = await Side.start('target');
+  const N=Number(process.argv[2] ?? 10000);
+  await loadDataset(s.cluster, NAME.db, NAME.collection, { documents: 20000, bytes: 1100, id: 'string' });
+  const ids = await readIds(s.cluster, NAME);
+  const args=['run', ...runArgs(s,t,workDirectory(),'x'),'--until','following'];
+  await new GodwitProcess(args).end();
+  const c = await s.cluster.connectPrimary();
+  for (const b of makeOperations({ids,operations:N,documentBytes:1100,seed:1,lanes:1,batchSize:1000})[0]!) await sendBatch(c,NAME,b);
+  await writeMarkers(s,'x');
+  await new Promise(r=>setTimeout(r,6000));
+  const t0=performance.now();
+  let last='';
+  const g=new GodwitProcess(args,{nodeFlags:['--cpu-prof','--cpu-prof-dir=/tmp/gwb/prof'],onStatus:(x)=>{ const l=JSON.stringify([x.phase,x.log.entriesApplied,x.log.spooledTo,x.log.spoolBytes,x.log.lagSeconds,x.fault]); if(l!==last) console.log(((performance.now()-t0)/1000).toFixed(1),l); last=l;}});
+  await waitForMarkers(t,'x',400000); console.log('markers',(performance.now()-t0)/1000);
+  console.log(await g.end(), g.events);
+});
