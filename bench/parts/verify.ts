@@ -21,14 +21,7 @@ export async function benchVerify(options: PartOptions): Promise<{ verified: Ver
   await assertCopied(target, NAME, documents);
 
   const size = Number((await source.cluster.command(NAME.db, { collStats: NAME.collection }))['size']);
-  const child = new GodwitProcess([
-    'verify',
-    ...addressArgs(workDir, 'verify'),
-    '--from',
-    source.uri,
-    '--to',
-    target.uri,
-  ]);
+  const child = new GodwitProcess(['verify', ...runArgs(source, target, workDir, 'verify')]);
   const exit = await child.end();
   const proved = new GodwitProcess(['status', ...addressArgs(workDir, 'verify')]);
   await proved.end();

@@ -42,7 +42,11 @@ function memoryStore(checkpoint: ApplyCheckpoint) {
 
 const START: ApplyCheckpoint = { position: POSITION_ZERO, restartFrom: POSITION_ZERO, entries: 0, memory: { made: 0 } };
 
-function setUp(count: number, steps: (block: LogBlock) => readonly Partial<Applied>[], over: Partial<ApplyOptions> = {}) {
+function setUp(
+  count: number,
+  steps: (block: LogBlock) => readonly Partial<Applied>[],
+  over: Partial<ApplyOptions> = {},
+) {
   const { log, trims, reads } = listLog(count);
   const { store, history } = memoryStore(START);
   const opened: ApplyCheckpoint[] = [];

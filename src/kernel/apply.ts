@@ -14,6 +14,11 @@ export interface ApplyCheckpoint {
   readonly memory: unknown;
 }
 
+/** State key of the last position that an applier has begun to apply. */
+export function intentKey(checkpointKey: string): string {
+  return `${checkpointKey}.intent`;
+}
+
 export interface ApplyOptions {
   readonly log: ChangeLog;
   /** Makes an applier that goes on from a checkpoint; made anew after every fault. */
@@ -43,6 +48,8 @@ export async function applyLog(options: ApplyOptions): Promise<void> {
     let checkpoint = store.get<ApplyCheckpoint>(options.checkpointKey) as ApplyCheckpoint;
     const applier = await options.openApplier(checkpoint);
     for await (const block of log.read(checkpoint.restartFrom, options.maxBlockBytes, signal)) {
+      // Said before anything of the block is done: what a killed process may have applied ends here.
+      store.set(intentKey(options.checkpointKey), block.last);
       for await (const applied of applier.apply(block, signal)) {
         checkpoint = {
           position: applied.position,

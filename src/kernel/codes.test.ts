@@ -54,7 +54,9 @@ test('a set signal becomes its own reason where that is one of ours, else GW8001
   throwIfAborted(new AbortController().signal);
   const reason = new GodwitError('GW7006', 'x');
   expect(() => throwIfAborted(AbortSignal.abort(reason))).toThrow(reason);
-  expect(() => throwIfAborted(AbortSignal.abort('why'))).toThrow(expect.objectContaining({ code: 'GW8001', cause: 'why' }));
+  expect(() => throwIfAborted(AbortSignal.abort('why'))).toThrow(
+    expect.objectContaining({ code: 'GW8001', cause: 'why' }),
+  );
   expect(() => invariant(0, 'never')).toThrow(expect.objectContaining({ code: 'GW9001', message: 'never' }));
   expect(new GodwitError('GW9001', 'x')).not.toHaveProperty('cause');
 });

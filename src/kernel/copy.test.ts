@@ -72,7 +72,12 @@ test('every chunk once, every unit finished once and after its last chunk, never
           },
         });
         expect(log.filter((line) => line.startsWith('copied')).length).toBe(chunks.length);
-        expect([...finished].sort()).toEqual([['a', 1], ['b', 1], ['c', 1], ['empty', 1]]);
+        expect([...finished].sort()).toEqual([
+          ['a', 1],
+          ['b', 1],
+          ['c', 1],
+          ['empty', 1],
+        ]);
         for (const unit of new Set(units)) {
           const docs = units.filter((one) => one === unit).length;
           expect(counted.get(unit)).toEqual({ docs, bytes: docs * 10 });
@@ -166,7 +171,9 @@ test('an error in one lane ends the others, before it is thrown', async () => {
 });
 
 test('an error while a unit is finished ends the lanes and is what is thrown', async () => {
-  const { options, log } = setUp([chunk(0, 'a'), ...Array.from({ length: 50 }, (_, i) => chunk(i + 1, 'b'))], { lanes: 1 });
+  const { options, log } = setUp([chunk(0, 'a'), ...Array.from({ length: 50 }, (_, i) => chunk(i + 1, 'b'))], {
+    lanes: 1,
+  });
   await expect(copyAll({ ...options, finishUnit: () => Promise.reject(refusal) })).rejects.toBe(refusal);
   const copied = log.length;
   expect(copied).toBeLessThan(20);

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { GodwitError } from './errors.ts';
 import { follow } from './follow.ts';
 import type { ChangeLog, ChangeSource, LogBlock } from './ports.ts';
-import { POSITION_ZERO, type Position, earlierOf, laterOf } from './position.ts';
+import { earlierOf, laterOf, POSITION_ZERO, type Position } from './position.ts';
 
 const at = (n: number) => String(n).padStart(4, '0') as Position;
 const block = (n: number): LogBlock => ({ first: at(n), last: at(n), count: 1, bytes: Buffer.from([n]) });

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { NEXT, type Phase, isFinal, mayMove } from './phase.ts';
+import { isFinal, mayMove, NEXT, type Phase } from './phase.ts';
 
 const PHASES = Object.keys(NEXT) as Phase[];
 const next = (phase: Phase) => NEXT[phase] as readonly Phase[];

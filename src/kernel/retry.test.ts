@@ -21,7 +21,12 @@ test('passing faults are repeated with doubling waits until one attempt succeeds
   const waits: number[] = [];
   let attempts = 0;
   const result = await withRetry(
-    { clock: stepClock(), signal: never, deadlineMs: 60_000, onRetry: (_error, _attempt, waitMs) => waits.push(waitMs) },
+    {
+      clock: stepClock(),
+      signal: never,
+      deadlineMs: 60_000,
+      onRetry: (_error, _attempt, waitMs) => waits.push(waitMs),
+    },
     async () => {
       attempts += 1;
       if (attempts <= 10) throw fault();
@@ -37,7 +42,11 @@ test('after the deadline the fault becomes GW3004, with its cause and facts', as
   const error = await withRetry({ clock, signal: never, deadlineMs: 10_000 }, async () => {
     throw fault();
   }).catch((thrown: unknown) => thrown as GodwitError);
-  expect(error).toMatchObject({ code: 'GW3004', details: { host: 'h', lastCode: 'GW3001' }, cause: { code: 'GW3001' } });
+  expect(error).toMatchObject({
+    code: 'GW3004',
+    details: { host: 'h', lastCode: 'GW3001' },
+    cause: { code: 'GW3001' },
+  });
   expect(clock.at).toBeGreaterThan(10_000);
   expect(clock.at).toBeLessThanOrEqual(15_050);
 });

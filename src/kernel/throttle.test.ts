@@ -33,10 +33,13 @@ test('any sequence of takes keeps the rate, but for the last message and a quart
   await fc.assert(
     fc.asyncProperty(
       fc.integer({ min: 1_000, max: 1e8 }),
-      fc.array(fc.record({ share: fc.double({ min: 0, max: 3, noNaN: true }), idleMs: fc.integer({ min: 0, max: 3_000 }) }), {
-        minLength: 1,
-        maxLength: 20,
-      }),
+      fc.array(
+        fc.record({ share: fc.double({ min: 0, max: 3, noNaN: true }), idleMs: fc.integer({ min: 0, max: 3_000 }) }),
+        {
+          minLength: 1,
+          maxLength: 20,
+        },
+      ),
       async (rate, steps) => {
         const clock = stepClock();
         const throttle = new Throttle(clock);

@@ -1,6 +1,6 @@
+import type { ChunkLedger } from './copy.ts';
 import { throwIfAborted } from './errors.ts';
 import { failpoint } from './failpoint.ts';
-import type { ChunkLedger } from './copy.ts';
 import { inLanes } from './lanes.ts';
 import type { Chunk, ChunkVerifier, Drift } from './ports.ts';
 import { type RetryPolicy, withRetry } from './retry.ts';

@@ -105,7 +105,7 @@ async function migrate(source: ReplicaSet, target: ReplicaSet, rng: Rng, options
   try {
     keeper.start();
     await waitFor(() => keeper.phase !== undefined || keeper.failure !== undefined, {
-      timeoutMs: 30_000,
+      timeoutMs: START_TIMEOUT_MS,
       what: 'godwit to say something',
     });
     await strikeAll(victims, keeper, rng, options, faults);

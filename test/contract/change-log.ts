@@ -79,12 +79,20 @@ export function describeChangeLogContract(name: string, make: () => Promise<Chan
 
   test(`${name}: readers wait for more, several at once, until their signal is set`, async () => {
     const log = await (await make()).open();
-    const readers = [numbersAfter(log, POSITION_ZERO, 3), numbersAfter(log, at(1), 3), numbersAfter(log, POSITION_ZERO, 3, 1)];
+    const readers = [
+      numbersAfter(log, POSITION_ZERO, 3),
+      numbersAfter(log, at(1), 3),
+      numbersAfter(log, POSITION_ZERO, 3, 1),
+    ];
     for (const n of [1, 2, 3]) {
       await new Promise((resolve) => setTimeout(resolve, 5));
       await log.append(block(n));
     }
-    expect(await Promise.all(readers)).toEqual([[1, 2, 3], [2, 3], [1, 2, 3]]);
+    expect(await Promise.all(readers)).toEqual([
+      [1, 2, 3],
+      [2, 3],
+      [1, 2, 3],
+    ]);
     const stop = new AbortController();
     const waiting = (async () => {
       for await (const _given of log.read(at(3), 10, stop.signal)) throw new Error('There is nothing to give');

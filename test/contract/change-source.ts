@@ -15,7 +15,11 @@ export interface ChangeSourceSubject {
 const never = new AbortController().signal;
 const range = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, i) => from + i);
 
-async function numbersAfter(subject: ChangeSourceSubject, after: Position, until: number): Promise<{ numbers: number[]; blocks: LogBlock[] }> {
+async function numbersAfter(
+  subject: ChangeSourceSubject,
+  after: Position,
+  until: number,
+): Promise<{ numbers: number[]; blocks: LogBlock[] }> {
   const stop = new AbortController();
   const numbers: number[] = [];
   const blocks: LogBlock[] = [];

@@ -92,7 +92,9 @@ export function describeCheckpointStoreContract(name: string, make: () => Checkp
     const subject = make();
     const { store } = subject;
     for (const phase of ['created', 'switched', 'done'] as const) {
-      expect(() => store.enter(phase, 'no', () => store.set('x', 1))).toThrow(expect.objectContaining({ code: 'GW9001' }));
+      expect(() => store.enter(phase, 'no', () => store.set('x', 1))).toThrow(
+        expect.objectContaining({ code: 'GW9001' }),
+      );
     }
     expect([store.phase, store.get('x')]).toEqual(['created', undefined]);
     store.enter('cancelled', 'cancelled');

@@ -27,7 +27,11 @@ export interface LogApplierSubject {
 
 const never = new AbortController().signal;
 
-async function applyAll(applier: LogApplier, block: LogBlock, seen: (step: Applied) => void = () => undefined): Promise<Applied[]> {
+async function applyAll(
+  applier: LogApplier,
+  block: LogBlock,
+  seen: (step: Applied) => void = () => undefined,
+): Promise<Applied[]> {
   const steps: Applied[] = [];
   for await (const step of applier.apply(block, never)) {
     steps.push(step);

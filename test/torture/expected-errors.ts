@@ -39,6 +39,7 @@ const EXPECTED = new Set([
   175, // QueryPlanKilled
   187, // a collection was dropped meanwhile
   197, // InvalidIndexSpecificationOption
+  201, // CannotBuildIndexKeys: a symbol under a collation
   211, // KeyNotFound
   215, // DuplicateIndexKeys
   225, // TransactionTooOld
@@ -88,7 +89,7 @@ export function isExpected(error: unknown): boolean {
   if (error instanceof MongoBulkWriteError) {
     const errors = [error.writeErrors].flat();
     // Without a refused write and without a code it was the connection that ended.
-    if (errors.length === 0) return error.code === undefined || isKnown(error);
+    if (errors.length === 0) return typeof error.code !== 'number' || isKnown(error);
     return errors.every((each) => isExpectedCode(each.code));
   }
   if (error instanceof MongoServerError) return isKnown(error);

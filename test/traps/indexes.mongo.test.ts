@@ -110,14 +110,19 @@ describe('indexes', () => {
         },
         copied: async ({ db }) => {
           const { building } = await hanging(db, 'c', { a: -1 }, { name: 'aborted' });
+          let over = false;
+          const ended = (): void => void (over = true);
           const dropping = db.collection('c').dropIndex('aborted');
-          await waitFor(async () => (await opsOf(admin, { 'command.dropIndexes': 'c' })) > 0, { timeoutMs: 20_000, what: 'the drop to wait for the build' });
+          dropping.then(ended, ended);
+          await waitFor(async () => over || (await opsOf(admin, { 'command.dropIndexes': 'c' })) > 0, { timeoutMs: 20_000, what: 'the index drop to be under way' });
           await admin.command({ configureFailPoint: hang, mode: 'off' });
           await dropping;
           await expect(building).rejects.toThrow();
           const second = await hanging(db, 'gone', { a: 1 }, { name: 'dropped with it' });
+          over = false;
           const drop = db.collection('gone').drop();
-          await waitFor(async () => (await opsOf(admin, { 'command.drop': 'gone' })) > 0, { timeoutMs: 20_000, what: 'the drop to wait for the build' });
+          drop.then(ended, ended);
+          await waitFor(async () => over || (await opsOf(admin, { 'command.drop': 'gone' })) > 0, { timeoutMs: 20_000, what: 'the drop to be under way' });
           await admin.command({ configureFailPoint: hang, mode: 'off' });
           await drop;
           await expect(second.building).rejects.toThrow();

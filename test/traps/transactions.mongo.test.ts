@@ -125,7 +125,7 @@ describe('transactions and sessions', () => {
       flowing: async ({ source, name }) => {
         const ops = [
           { op: 'c', ns: 'admin.$cmd', o: { applyOps: [{ op: 'u', ns: `${name}.c`, o2: { _id: 1 }, o: { $v: 2, diff: { u: { n: 9 } } } }] } },
-          { op: 'c', ns: `${name}.$cmd`, o: { create: 'made by it' } },
+          { op: 'c', ns: `${name}.$cmd`, o: { create: 'made by it', idIndex: { v: 2, key: { _id: 1 }, name: '_id_' } } },
           { op: 'd', ns: `${name}.c`, o: { _id: 2 } },
         ];
         await source.db('admin').command({ applyOps: ops });

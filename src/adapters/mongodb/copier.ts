@@ -71,7 +71,8 @@ export class MongoCopier implements ChunkCopier {
     try {
       if (isNatural(chunk.bounds)) await this.#prepareNatural(lane, chunk, signal);
       await this.#pump(lane, chunk, progress, signal);
-      this.#idle.push(lane);
+      // A stop in the last moment has closed the lane.
+      if (!signal.aborted) this.#idle.push(lane);
     } catch (error) {
       stop();
       throwIfAborted(signal);

@@ -1,7 +1,7 @@
 import { GodwitError } from '../../kernel/errors.ts';
 import { BsonBuilder } from './bson/builder.ts';
-import { findElement } from './bson/walk.ts';
-import { type CollectionSpec, listIndexes, readFlag } from './catalog.ts';
+import { findElement, walk } from './bson/walk.ts';
+import { type CollectionSpec, listDatabase, listIndexes, readFlag } from './catalog.ts';
 import { serverCodeOf } from './errors.ts';
 import { NEVER_EXPIRES, createIndexes, dropIndex, indexName, indexOption, runRaw, structureError } from './structure.ts';
 import type { WireConnection } from './wire/connection.ts';
@@ -12,9 +12,9 @@ const DUPLICATE_KEY = 11000;
 
 /**
  * Makes the indexes of a target collection exactly those of the source:
- * unique ones unique, TTL ones alive, hidden ones hidden, none missing and
- * none too many. For the time between fence and switch, when nothing is
- * written. Idempotent.
+ * unique ones unique, hidden ones hidden, none missing and none too many. Only
+ * their expiry still waits: see `reviveExpiry`. For the time between fence and
+ * switch, when nothing is written. Idempotent.
  */
 export async function finishIndexes(connection: WireConnection, name: TargetName, spec: CollectionSpec): Promise<void> {
   const collection = spec.series ? name.collection.replace(/^system\.buckets\./, '') : name.collection;
@@ -25,10 +25,36 @@ export async function finishIndexes(connection: WireConnection, name: TargetName
   for (const index of spec.indexes) {
     const found = present.get(indexName(index));
     if (found) await finishIndex(connection, target, index, found);
-    else await makeUnique(target, index, () => createIndexes(connection, target, [index], { deferred: false }));
+    else await makeUnique(target, index, () => createIndexes(connection, target, [inert(index)], { deferred: false }));
+  }
+}
+
+/**
+ * Lets the target expire documents from now on. After the last proof: the
+ * target's monitor would else take away what the source's has not come to yet.
+ */
+export async function reviveExpiry(connection: WireConnection, name: TargetName, spec: CollectionSpec): Promise<void> {
+  const target = { db: name.db, collection: spec.series ? name.collection.replace(/^system\.buckets\./, '') : name.collection };
+  for (const index of spec.indexes) {
+    const expiry = indexOption(index, 'expireAfterSeconds');
+    if (!expiry) continue;
+    await modifyIndex(connection, target, indexName(index), (out) => out.appendElement(expiry.type, 'expireAfterSeconds', expiry.value));
   }
   await finishExpiry(connection, target, spec);
 }
+
+/** The specification with an expiry that never comes, if it has any. */
+function inert(index: Buffer): Buffer {
+  const out = new BsonBuilder(256).begin();
+  walk(index, 0, (type, nameStart, nameEnd, valueStart, valueEnd) => {
+    const option = index.subarray(nameStart, nameEnd);
+    if (option.equals(EXPIRY)) out.appendInt32('expireAfterSeconds', NEVER_EXPIRES);
+    else out.appendElement(type, option, index, valueStart, valueEnd);
+  });
+  return Buffer.from(out.end().finish());
+}
+
+const EXPIRY = Buffer.from('expireAfterSeconds');
 
 async function finishIndex(connection: WireConnection, target: TargetName, index: Buffer, found: Buffer): Promise<void> {
   const name = indexName(index);
@@ -38,10 +64,8 @@ async function finishIndex(connection: WireConnection, target: TargetName, index
       await modifyIndex(connection, target, name, (out) => out.appendBool('unique', true));
     });
   }
-  const expiry = indexOption(index, 'expireAfterSeconds');
-  const present = indexOption(found, 'expireAfterSeconds');
-  if (expiry && !(present && present.type === expiry.type && present.value.equals(expiry.value))) {
-    await modifyIndex(connection, target, name, (out) => out.appendElement(expiry.type, 'expireAfterSeconds', expiry.value));
+  if (readFlag(index, 'prepareUnique') && !readFlag(found, 'prepareUnique')) {
+    await modifyIndex(connection, target, name, (out) => out.appendBool('prepareUnique', true));
   }
   if (readFlag(index, 'hidden') !== readFlag(found, 'hidden')) {
     await modifyIndex(connection, target, name, (out) => out.appendBool('hidden', readFlag(index, 'hidden')));
@@ -91,7 +115,7 @@ async function makeUnique(target: TargetName, index: Buffer, work: () => Promise
   }
 }
 
-/** Takes the life out of TTL indexes again, after a cutover that was undone. Idempotent. */
+/** Takes the life out of what expires again, after a cutover that was undone. Idempotent. */
 export async function deferExpiry(connection: WireConnection, name: TargetName): Promise<void> {
   const collection = name.collection.replace(/^system\.buckets\./, '');
   const target = { db: name.db, collection };
@@ -99,6 +123,10 @@ export async function deferExpiry(connection: WireConnection, name: TargetName):
     if (!indexOption(index, 'expireAfterSeconds')) continue;
     await modifyIndex(connection, target, indexName(index), (out) => out.appendInt32('expireAfterSeconds', NEVER_EXPIRES));
   }
+  const [found] = await listDatabase(connection, name.db, { name: collection });
+  if (!found || findElement(found.options, 0, 'expireAfterSeconds') < 0) return;
+  const command = new BsonBuilder(256).begin().appendString('collMod', collection).appendString('expireAfterSeconds', 'off');
+  await runRaw(connection, command.appendString('$db', name.db).end().finish());
 }
 
 /** Whether the server itself deletes documents of a collection as they age. */

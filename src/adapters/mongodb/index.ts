@@ -2,7 +2,7 @@
 export { type Catalog, type CollectionSpec, namespaceOf, readCatalog, type ViewSpec } from './catalog.ts';
 export { Cluster } from './cluster.ts';
 export { type CopyUnit, MongoCopier } from './copier.ts';
-export { deferExpiry, expires, finishIndexes } from './finish.ts';
+export { deferExpiry, expires, finishIndexes, reviveExpiry } from './finish.ts';
 export { type ApplierMemory, type Barrier, OplogApplier } from './log/applier.ts';
 export { NeighbourLoad, controlThrottle, learnBaseline } from './load/index.ts';
 export { copyUsersAndRoles } from './users/index.ts';

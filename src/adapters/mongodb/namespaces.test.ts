@@ -76,7 +76,9 @@ test.each([
 
 const letter = fc.constantFrom('a', 'b', '-', '+', '(', '[', '|', '\\', '$', '^', '{', '\n', '\u2028', 'é', '😀');
 const name = fc.array(letter, { minLength: 1, maxLength: 4 }).map((letters) => letters.join(''));
-const collectionName = fc.array(fc.oneof(letter, fc.constant('.')), { minLength: 1, maxLength: 5 }).map((letters) => letters.join(''));
+const collectionName = fc
+  .array(fc.oneof(letter, fc.constant('.')), { minLength: 1, maxLength: 5 })
+  .map((letters) => letters.join(''));
 const glob = (of: fc.Arbitrary<string>) =>
   fc.array(fc.oneof(of, fc.constantFrom('*', '?')), { minLength: 1, maxLength: 3 }).map((parts) => parts.join(''));
 const pattern = fc.oneof(
@@ -113,25 +115,35 @@ test('the pattern for the server chooses exactly what `includes` does, but for e
 
 test('excludes never take anything out of what the server gives', () => {
   fc.assert(
-    fc.property(fc.array(pattern, { maxLength: 2 }), fc.array(pattern, { maxLength: 2 }), name, collectionName, (include, exclude, db, collection) => {
-      const selection = makeSelection(include, exclude, []);
-      if (!selection.includes(db, collection)) return;
-      expect(asServerReads(selection.namespacePattern).test(`${db}.${collection}`)).toBe(true);
-      expect(selection.touchesDatabase(db)).toBe(true);
-    }),
+    fc.property(
+      fc.array(pattern, { maxLength: 2 }),
+      fc.array(pattern, { maxLength: 2 }),
+      name,
+      collectionName,
+      (include, exclude, db, collection) => {
+        const selection = makeSelection(include, exclude, []);
+        if (!selection.includes(db, collection)) return;
+        expect(asServerReads(selection.namespacePattern).test(`${db}.${collection}`)).toBe(true);
+        expect(selection.touchesDatabase(db)).toBe(true);
+      },
+    ),
     { numRuns: 250 },
   );
 });
 
 test('the pattern for commands chooses the databases that are touched', () => {
   fc.assert(
-    fc.property(fc.array(pattern, { maxLength: 3 }), fc.oneof(name, fc.constantFrom('admin', 'local', 'config')), (include, db) => {
-      const selection = makeSelection(include, [], []);
-      const matches = asServerReads(selection.commandPattern).test(`${db}.$cmd`);
-      if (selection.touchesDatabase(db)) expect(matches).toBe(true);
-      // A database of the server that is named, or met by a glob, is let through and passed over afterwards.
-      else if (!['admin', 'local', 'config'].includes(db)) expect(matches).toBe(false);
-    }),
+    fc.property(
+      fc.array(pattern, { maxLength: 3 }),
+      fc.oneof(name, fc.constantFrom('admin', 'local', 'config')),
+      (include, db) => {
+        const selection = makeSelection(include, [], []);
+        const matches = asServerReads(selection.commandPattern).test(`${db}.$cmd`);
+        if (selection.touchesDatabase(db)) expect(matches).toBe(true);
+        // A database of the server that is named, or met by a glob, is let through and passed over afterwards.
+        else if (!['admin', 'local', 'config'].includes(db)) expect(matches).toBe(false);
+      },
+    ),
     { numRuns: 250 },
   );
 });
@@ -139,6 +151,8 @@ test('the pattern for commands chooses the databases that are touched', () => {
 test('views and temporary collections of a chosen database reach us', () => {
   const selection = makeSelection(['shop.orders'], [], []);
   const server = asServerReads(selection.namespacePattern);
-  for (const namespace of ['shop.system.views', 'shop.tmp.agg_out.1', 'shop.tmp4x.renameCollection']) expect(server.test(namespace)).toBe(true);
-  for (const namespace of ['bank.system.views', 'shopXorders', 'shop.orders2']) expect(server.test(namespace)).toBe(false);
+  for (const namespace of ['shop.system.views', 'shop.tmp.agg_out.1', 'shop.tmp4x.renameCollection'])
+    expect(server.test(namespace)).toBe(true);
+  for (const namespace of ['bank.system.views', 'shopXorders', 'shop.orders2'])
+    expect(server.test(namespace)).toBe(false);
 });

@@ -1,10 +1,13 @@
-import { Timestamp, serialize } from 'bson';
+import { serialize, Timestamp } from 'bson';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { POSITION_ZERO } from '../../kernel/position.ts';
 import { positionBefore, positionOf, positionOfTimestamp, readPosition, secondsOf, timestampOf } from './position.ts';
 
-const uint32 = fc.oneof(fc.integer({ min: 0, max: 0xffffffff }), fc.constantFrom(0, 1, 9, 10, 15, 16, 0x7fffffff, 0x80000000, 0xffffffff));
+const uint32 = fc.oneof(
+  fc.integer({ min: 0, max: 0xffffffff }),
+  fc.constantFrom(0, 1, 9, 10, 15, 16, 0x7fffffff, 0x80000000, 0xffffffff),
+);
 
 test('a position is read from bytes, written as a timestamp, and comes back', () => {
   fc.assert(

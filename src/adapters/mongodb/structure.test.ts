@@ -1,7 +1,15 @@
-import { type Document, Long, deserialize, serialize } from 'bson';
+import { type Document, deserialize, Long, serialize } from 'bson';
 import { expect, test } from 'vitest';
 import { findElement, valueOffset } from './bson/walk.ts';
-import { NEVER_EXPIRES, deferralOf, deferredIndex, indexKey, indexName, indexOption, splitIndexes } from './structure.ts';
+import {
+  deferralOf,
+  deferredIndex,
+  indexKey,
+  indexName,
+  indexOption,
+  NEVER_EXPIRES,
+  splitIndexes,
+} from './structure.ts';
 
 const raw = (spec: Document | Map<string, unknown>) => Buffer.from(serialize(spec as Document));
 /** An index whose key pattern has names that look like numbers, in an order that objects do not keep. */
@@ -43,18 +51,30 @@ test('deferred: not unique, never expiring, otherwise byte for byte the same', (
     collation: { locale: 'de' },
   });
   const deferred = deferredIndex(spec);
-  expect(Object.keys(deserialize(deferred))).toEqual(['v', 'key', 'name', 'expireAfterSeconds', 'partialFilterExpression', 'collation']);
+  expect(Object.keys(deserialize(deferred))).toEqual([
+    'v',
+    'key',
+    'name',
+    'expireAfterSeconds',
+    'partialFilterExpression',
+    'collation',
+  ]);
   expect(deserialize(deferred)['expireAfterSeconds']).toBe(NEVER_EXPIRES);
   // The type of a number inside is not changed by having been decoded.
   const filter = findElement(deferred, 0, 'partialFilterExpression');
-  expect(deferred.subarray(valueOffset(deferred, filter)).includes(Buffer.from([0x12, 0x24, 0x67, 0x74, 0]))).toBe(true);
+  expect(deferred.subarray(valueOffset(deferred, filter)).includes(Buffer.from([0x12, 0x24, 0x67, 0x74, 0]))).toBe(
+    true,
+  );
 });
 
 test.each([
   [{ unique: true }, { unique: true, ttl: false }],
   [{ unique: 1 }, { unique: true, ttl: false }],
   [{ unique: 0 }, { unique: false, ttl: false }],
-  [{ unique: false, expireAfterSeconds: 0 }, { unique: false, ttl: true }],
+  [
+    { unique: false, expireAfterSeconds: 0 },
+    { unique: false, ttl: true },
+  ],
   [{ expireAfterSeconds: Number.NaN }, { unique: false, ttl: true }],
   [{}, { unique: false, ttl: false }],
 ])('what waits for the cutover of %j', (options, deferral) => {

@@ -38,8 +38,10 @@ export async function makeViews(
   const present = await listDatabase(target, targetDb, { type: 'view' });
   const byName = new Map(wanted.map((view) => [selection.target(db, view.name).collection, view]));
   for (const item of present) {
+    // Somebody else's views may live in the same database: only what a chosen name leads to is ours to drop.
+    const ours = byName.has(item.name) || (selection.includes(db, item.name) && selection.target(db, item.name).collection === item.name);
     if (byName.get(item.name)?.options.equals(item.options)) byName.delete(item.name);
-    else await dropCollection(target, { db: targetDb, collection: item.name });
+    else if (ours) await dropCollection(target, { db: targetDb, collection: item.name });
   }
   for (let before = -1; byName.size !== before && byName.size > 0; ) {
     before = byName.size;

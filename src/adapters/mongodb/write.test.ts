@@ -1,4 +1,4 @@
-import { BSONRegExp, Binary, Double, EJSON, Int32, Long, MaxKey, ObjectId, serialize } from 'bson';
+import { Binary, BSONRegExp, Double, EJSON, Int32, Long, MaxKey, ObjectId, serialize } from 'bson';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { arbNumber } from './bson/arbitraries.test-support.ts';

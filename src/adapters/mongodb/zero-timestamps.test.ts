@@ -1,4 +1,4 @@
-import { Timestamp, deserialize, serialize } from 'bson';
+import { deserialize, serialize, Timestamp } from 'bson';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { arbValue } from './bson/arbitraries.test-support.ts';
@@ -10,7 +10,12 @@ const zero = () => new Timestamp({ t: 0, i: 0 });
 const arbZeroish = fc.constantFrom(zero(), new Timestamp({ t: 0, i: 1 }), new Timestamp({ t: 1, i: 0 }));
 const arbDoc = fc.dictionary(
   fc.constantFrom('_id', 'a', 'b', 'c', ''),
-  fc.oneof(arbValue, arbZeroish, arbZeroish.map((x) => ({ x })), arbZeroish.map((x) => [x])),
+  fc.oneof(
+    arbValue,
+    arbZeroish,
+    arbZeroish.map((x) => ({ x })),
+    arbZeroish.map((x) => [x]),
+  ),
   { maxKeys: 5, noNullPrototype: true },
 );
 

@@ -1,12 +1,21 @@
 import { expect, test } from 'vitest';
 import { GodwitError } from '../../kernel/errors.ts';
-import { NEXT, type Phase, isFinal } from '../../kernel/phase.ts';
+import { isFinal, NEXT, type Phase } from '../../kernel/phase.ts';
 import type { CommandName } from './api.ts';
 import { perform } from './commands.ts';
 import type { RunContext } from './run-context.ts';
 
 const PHASES = Object.keys(NEXT) as Phase[];
-const COMMANDS: readonly CommandName[] = ['pause', 'resume', 'verify', 'cutover', 'rollback', 'confirm', 'cleanup', 'cancel'];
+const COMMANDS: readonly CommandName[] = [
+  'pause',
+  'resume',
+  'verify',
+  'cutover',
+  'rollback',
+  'confirm',
+  'cleanup',
+  'cancel',
+];
 
 /** Says yes to nothing: every command ends at its first step, by an error that shows it was let in. */
 function contextIn(phase: Phase): RunContext {
@@ -59,7 +68,9 @@ test('what holds already is said and not refused: everywhere past the move', asy
 });
 
 test('nothing is possible at an end, nor can a cutover be meddled with', async () => {
-  for (const phase of PHASES.filter((one) => isFinal(one) || ['fencing', 'draining', 'switching', 'unfencing'].includes(one))) {
+  for (const phase of PHASES.filter(
+    (one) => isFinal(one) || ['fencing', 'draining', 'switching', 'unfencing'].includes(one),
+  )) {
     for (const name of COMMANDS) expect((await outcome(phase, name)).outcome, `${name} in ${phase}`).not.toBe('fits');
   }
 });
@@ -77,5 +88,7 @@ test('a refusal names exactly the commands that would be let in', async () => {
 
 test('cleanup wants to be told the name of what it deletes', async () => {
   await expect(perform(contextIn('confirmed'), 'cleanup', {})).rejects.toMatchObject({ code: 'GW1005' });
-  await expect(perform(contextIn('confirmed'), 'cleanup', { yesDelete: 'other' })).rejects.toMatchObject({ code: 'GW1005' });
+  await expect(perform(contextIn('confirmed'), 'cleanup', { yesDelete: 'other' })).rejects.toMatchObject({
+    code: 'GW1005',
+  });
 });

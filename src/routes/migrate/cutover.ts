@@ -1,4 +1,4 @@
-import { type Catalog, type CollectionSpec, copyUsersAndRoles, deferExpiry, expires, finishIndexes, makeViews, readCatalog } from '../../adapters/mongodb/index.ts';
+import { type Catalog, type CollectionSpec, copyUsersAndRoles, deferExpiry, expires, finishIndexes, makeViews, readCatalog, reviveExpiry } from '../../adapters/mongodb/index.ts';
 import { GodwitError } from '../../kernel/errors.ts';
 import { failpoint } from '../../kernel/failpoint.ts';
 import type { Entry, Fence } from '../../kernel/ports.ts';
@@ -17,6 +17,7 @@ import { planTurn, sidesOf } from './sides.ts';
 const SMALL_LAG_SECONDS = 2;
 const SMALL_LAG_WAIT_MS = 120_000;
 const OVERFLOW_ROUNDS = 3;
+const EXPIRY_LOOKS = 5;
 /** Collections finished at once. */
 const FINISH_LANES = 4;
 
@@ -144,7 +145,13 @@ async function finish(run: RunContext, link: Link, fencePosition: Position, sign
   });
   failpoint('cutover.after-finish');
   await link.catchUp(signal);
-  const { drift, keys } = await proveLastChanges(run, link, sidesOf(run, 'forward'));
+  const expiring = new Set(catalog.collections.filter(expires).map((spec) => `${spec.db}.${spec.name}`));
+  let { drift, keys } = await proveLastChanges(run, link, sidesOf(run, 'forward'));
+  // The source goes on expiring documents behind the fence; the log has it a moment later.
+  for (let look = 1; look < EXPIRY_LOOKS && drift.some(({ unit, kind }) => kind === 'extra' && expiring.has(unit)); look += 1) {
+    await link.catchUp(signal);
+    ({ drift, keys } = await proveLastChanges(run, link, sidesOf(run, 'forward')));
+  }
   run.store.event('last-changes-proved', { keys, drift: drift.length });
   if (drift.length > 0) {
     run.store.clearDrift();
@@ -153,6 +160,19 @@ async function finish(run: RunContext, link: Link, fencePosition: Position, sign
   }
   await link.catchUp(signal);
   assertNoSlip(link, catalog, fencePosition);
+  await reviveAll(run, catalog.collections.filter(expires), signal);
+}
+
+async function reviveAll(run: RunContext, specs: readonly CollectionSpec[], signal: AbortSignal): Promise<void> {
+  if (specs.length === 0) return;
+  await withRetry(run.retry(signal), async () => {
+    const connection = await run.target.connectPrimary(signal);
+    try {
+      for (const spec of specs) await reviveExpiry(connection, run.selection.target(spec.db, spec.name), spec);
+    } finally {
+      connection.close();
+    }
+  });
 }
 
 async function finishAll(run: RunContext, specs: readonly CollectionSpec[], signal: AbortSignal): Promise<void> {

@@ -13,11 +13,11 @@ import {
   recallTouched,
   reconcileViews,
 } from '../../adapters/mongodb/index.ts';
-import { type ApplyCheckpoint, applyLog } from '../../kernel/apply.ts';
+import { type ApplyCheckpoint, applyLog, intentKey } from '../../kernel/apply.ts';
 import type { Clock } from '../../kernel/clock.ts';
 import { GodwitError, invariant, throwIfAborted } from '../../kernel/errors.ts';
 import { follow } from '../../kernel/follow.ts';
-import { type Position, POSITION_ZERO } from '../../kernel/position.ts';
+import { type Position, POSITION_ZERO, laterOf } from '../../kernel/position.ts';
 import { type RetryPolicy, withRetry } from '../../kernel/retry.ts';
 import { type RunStore, Spool } from '../../state/index.ts';
 import { Aligner } from './aligner.ts';
@@ -48,6 +48,8 @@ export interface LinkOptions {
   readonly gate: () => Promise<void>;
 }
 
+/** Later than every position: how far documents are ahead is not known yet. */
+const POSITION_NEVER = 'ffffffffffffffff' as Position;
 const SYNC_EVERY_MS = 500;
 const TICK_MS = 400;
 const BLOCK_BYTES = 8 * 1024 * 1024;
@@ -83,6 +85,8 @@ export class Link {
   #isApplying = false;
   #failure: unknown;
   #proofFrom: Position | undefined;
+  #settling = false;
+
   #moment: Moment | undefined;
   #collections: Map<string, TrackedCollection>;
   #checkpoint: ApplyCheckpoint;
@@ -171,6 +175,11 @@ export class Link {
       onApplied: (applied, checkpoint) => {
         this.#checkpoint = checkpoint;
         if (applied.memory !== undefined) this.#collections = collectionsOf(checkpoint);
+        if (this.#settling) {
+          // The checkpoint says which collections are ahead, and how far.
+          this.#settling = false;
+          this.#options.store.set(this.#aheadKey, POSITION_ZERO);
+        }
         this.#moment = { source: applied.position, target: applied.targetPosition };
         this.entriesApplied = checkpoint.entries;
         if (applied.committedAtMs > 0) this.lagSeconds = Math.max(0, this.#options.clock.now() - applied.committedAtMs) / 1000;
@@ -265,9 +274,12 @@ export class Link {
   /** Runs `work` while nothing is applied; what follows is replayed as if `work` had come later in the log. */
   async whileHeld<T>(work: () => Promise<T>): Promise<T> {
     await this.#stopApplying();
+    this.#options.store.set(this.#aheadKey, POSITION_NEVER);
     try {
       return await work();
     } finally {
+      const mark = await this.#options.from.note({ held: 'applier' }).catch(() => POSITION_NEVER);
+      this.#options.store.set(this.#aheadKey, mark);
       if (!this.#stop.signal.aborted) this.startApplying();
     }
   }
@@ -347,8 +359,9 @@ export class Link {
   async #openApplier(checkpoint: ApplyCheckpoint, signal: AbortSignal): Promise<OplogApplier> {
     await this.#options.gate();
     const { from, to, selection, applyLanes, generation } = this.#options;
-    // Whatever an earlier process applied without living to say so lies before this mark.
-    const fuzzyUntil = await this.#options.from.note({ open: 'applier' });
+    // What an earlier process may have applied without living to say so, and what was repaired beside the log.
+    const begun = this.#options.store.get<Position>(intentKey(checkpointKey(generation.number))) ?? POSITION_ZERO;
+    const fuzzyUntil = laterOf(begun, this.#options.store.get<Position>(this.#aheadKey) ?? POSITION_ZERO);
     return OplogApplier.open(
       {
         source: from,
@@ -365,6 +378,10 @@ export class Link {
         onChange: (namespace, position, isDelete) => {
           if (isDelete) this.seen.deletes.set(namespace, position);
           else this.seen.newest = { namespace, position };
+        },
+        beforeSettling: () => {
+          this.#settling = true;
+          this.#options.store.set(this.#aheadKey, POSITION_NEVER);
         },
         barrier: () => this.#aligner.barrier(),
         beforeStep: this.#options.gate,
@@ -399,6 +416,11 @@ export class Link {
         signal.addEventListener('abort', wake, { once: true });
       });
     }
+  }
+
+  /** State key of the position up to which documents may be ahead of the log. */
+  get #aheadKey(): string {
+    return `${checkpointKey(this.generation.number)}.ahead`;
   }
 
   #readCheckpoint(): ApplyCheckpoint {

@@ -15,7 +15,10 @@ const NAMES = ['orders', 'old', 'a.b'];
 const ALL = DATABASES.flatMap((db) => NAMES.map((name) => ({ db, name })));
 
 const arbDb = fc.constantFrom(...DATABASES, 'sh*', '*', 's?op');
-const arbPattern = fc.oneof(arbDb, fc.tuple(arbDb, fc.constantFrom(...NAMES, 'o*', '*')).map(([db, name]) => `${db}.${name}`));
+const arbPattern = fc.oneof(
+  arbDb,
+  fc.tuple(arbDb, fc.constantFrom(...NAMES, 'o*', '*')).map(([db, name]) => `${db}.${name}`),
+);
 /** Names of the target are names of its own, as preflight asks for: nothing of ours lies under them at the source. */
 const arbRenames = fc
   .record({
@@ -28,7 +31,10 @@ const arbRenames = fc
   ]);
 const arbChoice: fc.Arbitrary<Choice> = fc.record({
   include: fc.array(arbPattern, { maxLength: 3 }),
-  exclude: fc.array(arbPattern.filter((pattern) => !pattern.startsWith('*')), { maxLength: 2 }),
+  exclude: fc.array(
+    arbPattern.filter((pattern) => !pattern.startsWith('*')),
+    { maxLength: 2 },
+  ),
   rename: arbRenames,
 });
 
@@ -81,8 +87,18 @@ test('reversed twice it is the same choice', () => {
 
 test.each([
   [['shop'], [], ['shop=store'], { include: ['store'], exclude: [], rename: ['store=shop'] }],
-  [['shop.orders'], ['shop.tmp*'], ['shop=store'], { include: ['store.orders'], exclude: ['store.tmp*'], rename: ['store=shop'] }],
-  [['shop'], [], ['shop.orders=archive.bills'], { include: ['shop', 'archive.bills'], exclude: [], rename: ['archive.bills=shop.orders'] }],
+  [
+    ['shop.orders'],
+    ['shop.tmp*'],
+    ['shop=store'],
+    { include: ['store.orders'], exclude: ['store.tmp*'], rename: ['store=shop'] },
+  ],
+  [
+    ['shop'],
+    [],
+    ['shop.orders=archive.bills'],
+    { include: ['shop', 'archive.bills'], exclude: [], rename: ['archive.bills=shop.orders'] },
+  ],
   [['bank'], [], ['shop.orders=archive.bills'], { include: ['bank'], exclude: ['archive.bills'], rename: [] }],
   [['sh*'], [], ['shop=store'], { include: ['sh*', 'store'], exclude: [], rename: ['store=shop'] }],
   [[], ['s*.log'], ['shop=store'], { include: [], exclude: ['s*.log', 'store.log'], rename: ['store=shop'] }],

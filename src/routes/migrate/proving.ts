@@ -133,7 +133,7 @@ async function structureDrift(run: RunContext, link: Link, sides: Sides, final: 
   const compare = async (catalog: Catalog) => {
     const connection = await sides.to.connectPrimary(run.signal);
     try {
-      return await compareStructure(catalog, connection, sides.selection, { finished, views: final });
+      return await compareStructure(catalog, connection, sides.selection, { finished, expiry: finished && !final, views: final });
     } finally {
       connection.close();
     }

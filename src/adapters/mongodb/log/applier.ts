@@ -56,6 +56,8 @@ export interface ApplierOptions {
   readonly onTouched?: (collection: TrackedCollection, key: string, id: Slice, idType: number) => void;
   /** Told of every data or structure change of the chosen namespaces, with its position. */
   readonly onChange?: (namespace: string, position: Position, isDelete: boolean) => void;
+  /** Told before documents are put in place that are ahead of the log. */
+  readonly beforeSettling?: () => void;
   /** Where to wait, if anywhere; asked before every entry. */
   readonly barrier?: () => Barrier | undefined;
   /** Stops before the first change of structure instead of carrying it out. */
@@ -327,6 +329,7 @@ export class OplogApplier implements LogApplier {
   async #settle(): Promise<void> {
     const conflicts = this.#lanes.flatMap((lane) => lane.conflicts.splice(0));
     if (conflicts.length === 0) return;
+    this.#options.beforeSettling?.();
     await settleConflicts(conflicts, this.#options.source, (this.#lanes[0] as ApplyLane).connection);
     this.#memoryChanged = true;
   }

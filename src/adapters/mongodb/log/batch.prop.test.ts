@@ -3,7 +3,7 @@
  * statements were carried out must be what the log says, entry by entry. A
  * diff is an opaque function here, so that only order and completeness count.
  */
-import { Double, Int32, Long, deserialize } from 'bson';
+import { Double, deserialize, Int32, Long } from 'bson';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { Batch, type Slice, type Statement } from './batch.ts';
@@ -35,7 +35,11 @@ type State = Map<number, Content>;
 
 const keyNumberOf = (id: unknown): number => {
   const number = (value: unknown): unknown =>
-    value instanceof Long ? value.toBigInt() : value instanceof Double || value instanceof Int32 ? BigInt(value.value) : value;
+    value instanceof Long
+      ? value.toBigInt()
+      : value instanceof Double || value instanceof Int32
+        ? BigInt(value.value)
+        : value;
   const flat = (value: unknown) => {
     const inner = number(value);
     return typeof inner === 'object' ? `{${String(number((inner as { a: unknown }).a))}}` : String(inner);
@@ -81,7 +85,8 @@ function change(state: State, key: number, kind: Kind, ns: readonly number[], fo
   const present = state.get(key);
   if (kind === 'insert' || kind === 'put') state.set(key, `form ${form}: ${ns[0]}`);
   else if (kind === 'delete') state.delete(key);
-  else if (present !== undefined) state.set(key, `${present} ${ns.map((n) => `${kind === 'delta' ? 'd' : 'm'}${n}`).join(' ')}`);
+  else if (present !== undefined)
+    state.set(key, `${present} ${ns.map((n) => `${kind === 'delta' ? 'd' : 'm'}${n}`).join(' ')}`);
 }
 
 function idOf(statement: Statement): { key: number; form: number } {
@@ -91,7 +96,9 @@ function idOf(statement: Statement): { key: number; form: number } {
   doc.writeInt32LE(doc.length, 0);
   const value = deserialize(doc, { promoteValues: false })['_id'];
   const key = keyNumberOf(value);
-  const form = KEYS[key]!.findIndex((one) => JSON.stringify([kindOf(one), one]) === JSON.stringify([kindOf(value), value]));
+  const form = KEYS[key]!.findIndex(
+    (one) => JSON.stringify([kindOf(one), one]) === JSON.stringify([kindOf(value), value]),
+  );
   return { key, form };
 }
 
@@ -199,7 +206,9 @@ test('replayed onto a target that holds a later state, whole documents come out 
   // Diffs onto a later document are the server's own business (they are idempotent); whole ones must not depend on it.
   fc.assert(
     fc.property(arbSteps, fc.nat(30), (steps, ahead) => {
-      const whole = steps.filter(({ kind }) => kind !== 'delta' && kind !== 'modify').map((step) => ({ ...step, form: 0 }));
+      const whole = steps
+        .filter(({ kind }) => kind !== 'delta' && kind !== 'modify')
+        .map((step) => ({ ...step, form: 0 }));
       const { entries, after } = possible(whole);
       const state = new Map(possible(whole.slice(0, ahead)).after);
       carryOut(state, batchOf(entries, 2, true), [0, 1]);

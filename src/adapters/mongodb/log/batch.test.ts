@@ -45,13 +45,17 @@ test('one update takes no more diffs than the server allows, and they stay in or
   const fields = Array.from({ length: 1_000 }, (_, n) => ({ ...delta, o: { $v: 2, diff: { u: { n } } } }));
   const statements = statementsOf(fields);
   for (const { deltas } of statements) expect(deltas.length).toBeLessThanOrEqual(400);
-  const ns = statements.flatMap(({ deltas }) => deltas.map(({ buf, start, end }) => deserialize(buf.subarray(start, end))['diff'].u.n));
+  const ns = statements.flatMap(({ deltas }) =>
+    deltas.map(({ buf, start, end }) => deserialize(buf.subarray(start, end))['diff'].u.n),
+  );
   expect(ns).toEqual(Array.from({ length: 1_000 }, (_, n) => n));
 });
 
 test('one update stays far below the size that the server takes', () => {
   const text = 'x'.repeat(1024 * 1024);
-  const statements = statementsOf(Array.from({ length: 12 }, () => ({ ...delta, o: { $v: 2, diff: { u: { text } } } })));
+  const statements = statementsOf(
+    Array.from({ length: 12 }, () => ({ ...delta, o: { $v: 2, diff: { u: { text } } } })),
+  );
   for (const { deltas } of statements) expect(deltas.length).toBeLessThanOrEqual(4);
 });
 

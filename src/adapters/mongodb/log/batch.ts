@@ -24,6 +24,8 @@ export interface Statement {
   /** `insert`, `put`: the document. `modify`: the update document. */
   doc: Slice | undefined;
   deltas: Slice[];
+  /** The document is known to be as it was at the source before this change. */
+  exact: boolean;
 }
 
 /** The statements of one key, in order: usually one. */
@@ -154,7 +156,7 @@ function statementOf(entry: LogEntry, fuzzy: boolean): Statement {
   const at = holder < 0 ? -1 : findElement(buf, holder, '_id');
   if (at < 0) throw new GodwitError('GW5003', `A change of ${namespaceText(entry)} does not say which _id`);
   const id: Slice = { buf, start: valueOffset(buf, at), end: elementEnd(buf, at) };
-  const statement: Statement = { kind: 'delete', idType: buf[at] as number, id, doc: undefined, deltas: [] };
+  const statement: Statement = { kind: 'delete', idType: buf[at] as number, id, doc: undefined, deltas: [], exact: !fuzzy };
   if (entry.op === OP.insert) {
     statement.kind = fuzzy ? 'put' : 'insert';
     statement.doc = { buf, start: entry.o, end: entry.oEnd };

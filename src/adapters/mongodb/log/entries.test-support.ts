@@ -1,5 +1,5 @@
 /** Oplog entries as the server writes them, for tests. */
-import { Binary, type Document, Long, Timestamp, serialize } from 'bson';
+import { Binary, type Document, Long, serialize, Timestamp } from 'bson';
 import type { TrackedCollection } from './tracked.ts';
 
 export const UUID = '00112233445566778899aabbccddeeff';

@@ -1,9 +1,9 @@
-import { Binary, Double, Long, Timestamp, deserialize, serialize } from 'bson';
+import { Binary, Double, deserialize, Long, serialize, Timestamp } from 'bson';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { arbDocument } from '../bson/arbitraries.test-support.ts';
 import { rawEntry, UUID } from './entries.test-support.ts';
-import { type LogEntry, OP, forEachOperation, namespaceText, opName, readEntry } from './entry.ts';
+import { forEachOperation, type LogEntry, namespaceText, OP, opName, readEntry } from './entry.ts';
 
 const document = (entry: LogEntry, at: number) =>
   at < 0 ? undefined : deserialize(entry.buf.subarray(at, at + entry.buf.readInt32LE(at)));
@@ -85,7 +85,9 @@ test('any document is found whole, in any order of fields', () => {
       const entry = readEntry(Buffer.from(raw), 0, true);
       expect(namespaceText(entry)).toBe(ns);
       expect(entry.buf.subarray(entry.o, entry.oEnd).equals(Buffer.from(serialize(o)))).toBe(true);
-      expect(entry.buf.subarray(entry.o2, entry.o2 + entry.buf.readInt32LE(entry.o2)).equals(Buffer.from(serialize(o2)))).toBe(true);
+      expect(
+        entry.buf.subarray(entry.o2, entry.o2 + entry.buf.readInt32LE(entry.o2)).equals(Buffer.from(serialize(o2))),
+      ).toBe(true);
       expect(entry.ts).toBe('0000000100000002');
       expect(entry.wallMs).toBe(5);
     }),

@@ -5,6 +5,7 @@ import { cstringEnd, elementEnd, valueSize } from '../bson/walk.ts';
 import type { WireConnection } from '../wire/connection.ts';
 import { DUPLICATE_KEY, type TargetName, type WriteError, idOfStatement, isDuplicateId, refusal, sendWrite } from '../write.ts';
 import { appendZeroTimestampRepair, hasZeroTimestamp } from '../zero-timestamps.ts';
+import { appendSimpleDiff, isSimpleDiff } from './simple-diff.ts';
 import type { CollectionWork, Statement } from './batch.ts';
 import type { TrackedCollection } from './tracked.ts';
 
@@ -236,6 +237,10 @@ function appendStatement(out: BsonBuilder, statement: Statement): void {
     }
     case 'deltas':
       appendQuery(out.begin(), statement);
+      if (appendAsModifiers(out, statement)) {
+        out.end();
+        return;
+      }
       out.startArray('u');
       statement.deltas.forEach((delta, i) => {
         out.startDocument(i).startDocument('$_internalApplyOplogUpdate');
@@ -245,6 +250,14 @@ function appendStatement(out: BsonBuilder, statement: Statement): void {
       out.end().end();
       return;
   }
+}
+
+/** A single simple diff of a document known to be in step costs the server less as `$set` and `$unset`. */
+function appendAsModifiers(out: BsonBuilder, statement: Statement): boolean {
+  const [delta] = statement.deltas;
+  if (!statement.exact || statement.deltas.length !== 1 || !delta || !isSimpleDiff(delta.buf, delta.start)) return false;
+  appendSimpleDiff(out, delta.buf, delta.start);
+  return true;
 }
 
 const DOLLAR_V = Buffer.from('$v');

@@ -43,9 +43,19 @@ test.each([
   ['a chosen name', { create: 'orders' }, { ui: undefined }, true],
   ['a name that is not chosen', { create: 'carts' }, { ui: undefined }, false],
   ['a name in a database not ours', { create: 'orders' }, { ui: undefined, ns: 'bank.$cmd' }, false],
-  ['a rename into the choice', { renameCollection: 'bank.x', to: 'shop.orders' }, { ui: undefined, ns: 'bank.$cmd' }, true],
+  [
+    'a rename into the choice',
+    { renameCollection: 'bank.x', to: 'shop.orders' },
+    { ui: undefined, ns: 'bank.$cmd' },
+    true,
+  ],
   ['a rename elsewhere', { renameCollection: 'shop.carts', to: 'shop.old' }, { ui: undefined }, false],
-  ['a rename of the unknown out of the choice', { renameCollection: 'ship.a', to: 'bank.a' }, { ui: undefined, ns: 'ship.$cmd' }, false],
+  [
+    'a rename of the unknown out of the choice',
+    { renameCollection: 'ship.a', to: 'bank.a' },
+    { ui: undefined, ns: 'ship.$cmd' },
+    false,
+  ],
   ['the end of a database of ours', { dropDatabase: 1 }, { ui: undefined }, true],
   ['the end of another', { dropDatabase: 1 }, { ui: undefined, ns: 'bank.$cmd' }, false],
 ])('%s', (_what, o, over, concerns) => {

@@ -1,13 +1,16 @@
 import { expect, test } from 'vitest';
 import type { CollectionSpec } from '../catalog.ts';
 import { positionOf } from '../position.ts';
-import { UUID, trackedOfTests } from './entries.test-support.ts';
+import { trackedOfTests, UUID } from './entries.test-support.ts';
 import { TrackedCollections, trackedOf } from './tracked.ts';
 
 const OTHER = 'ff'.repeat(16);
 
 test('collections are found by identity, as text and as bytes anywhere in a buffer', () => {
-  const tracked = TrackedCollections.of([trackedOfTests(), trackedOfTests({ uuid: OTHER, target: { db: 'a', collection: 'b' } })]);
+  const tracked = TrackedCollections.of([
+    trackedOfTests(),
+    trackedOfTests({ uuid: OTHER, target: { db: 'a', collection: 'b' } }),
+  ]);
   const buf = Buffer.concat([Buffer.alloc(3), Buffer.from(OTHER, 'hex'), Buffer.from(UUID, 'hex')]);
   expect(tracked.at(buf, 3)?.uuid).toBe(OTHER);
   expect(tracked.at(buf, 19)?.uuid).toBe(UUID);

@@ -1,8 +1,8 @@
-import { Binary, Long, deserialize } from 'bson';
+import { Binary, deserialize, Long } from 'bson';
 import { expect, test } from 'vitest';
 import { rawEntry } from './entries.test-support.ts';
 import { readEntry } from './entry.ts';
-import { Transactions, isPart, operationsAt } from './transactions.ts';
+import { isPart, operationsAt, Transactions } from './transactions.ts';
 
 const session = (n: number) => ({ id: new Binary(Buffer.alloc(16, n), 4) });
 

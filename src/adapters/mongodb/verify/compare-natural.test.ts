@@ -1,4 +1,4 @@
-import { EJSON, type Document } from 'bson';
+import { type Document, EJSON } from 'bson';
 import { expect, test } from 'vitest';
 import { compareNatural } from './compare-natural.ts';
 import { streamOf } from './streams.test-support.ts';
@@ -33,6 +33,9 @@ test.each([
   ['an order that differs', docs(1, 2, 3), docs(3, 1, 2), ['different 1']],
   ['one missing in the middle', docs(1, 2, 3), docs(1, 3), ['missing 2']],
   ['other content', docs(1, { _id: 2, a: 1 }, 3), docs(1, { _id: 2, a: 2 }, 3), ['different 2']],
-])('while the source lives every difference is told, for the verifier to look at again: %s', async (_what, left, right, expected) => {
-  expect((await compare(left, right, false)).sort()).toEqual(expected);
-});
+])(
+  'while the source lives every difference is told, for the verifier to look at again: %s',
+  async (_what, left, right, expected) => {
+    expect((await compare(left, right, false)).sort()).toEqual(expected);
+  },
+);

@@ -17,7 +17,9 @@ function cut(docs: readonly Document[], sizes: readonly number[]): Document[][] 
 }
 
 const arbDocs = fc
-  .dictionary(fc.constantFrom('0', '1', '2', '3', '4', '5', '6', '7'), fc.integer({ min: 0, max: 2 }), { noNullPrototype: true })
+  .dictionary(fc.constantFrom('0', '1', '2', '3', '4', '5', '6', '7'), fc.integer({ min: 0, max: 2 }), {
+    noNullPrototype: true,
+  })
   .map((byId) => Object.entries(byId).map(([id, n]) => ({ _id: new Int32(Number(id)), n: new Int32(n) })));
 const arbSizes = fc.array(fc.nat(3), { maxLength: 4 });
 
@@ -36,26 +38,34 @@ function expectedDrift(left: readonly Document[], right: readonly Document[]): s
   return rows.sort();
 }
 
-const shown = (drift: readonly { kind: string; key: string }[]) => drift.map(({ kind, key }) => `${kind} ${EJSON.parse(key)}`).sort();
+const shown = (drift: readonly { kind: string; key: string }[]) =>
+  drift.map(({ kind, key }) => `${kind} ${EJSON.parse(key)}`).sort();
 
 test.each([true, false])('finds exactly what differs, however the replies are cut (in order: %s)', async (ordered) => {
   await fc.assert(
-    fc.asyncProperty(arbDocs, arbDocs, arbSizes, arbSizes, fc.boolean(), async (left, right, cutLeft, cutRight, turned) => {
-      const there = turned && !ordered ? [...right].reverse() : right;
-      const source = streamOf(cut(left, cutLeft));
-      const target = streamOf(cut(there, cutRight));
-      let docs = 0;
-      let bytes = 0;
-      const verdict = await compareStreams('a.b', source, target, ordered, (moreDocs, moreBytes) => {
-        docs += moreDocs;
-        bytes += moreBytes;
-      });
-      expect(shown(verdict.drift)).toEqual(expectedDrift(left, right));
-      expect(verdict.docs).toBe(left.length);
-      expect(verdict.bytes).toBe(left.reduce((sum, doc) => sum + serialize(doc).length, 0));
-      expect([docs, bytes]).toEqual([verdict.docs, verdict.bytes]);
-      expect(verdict.truncated).toBe(false);
-    }),
+    fc.asyncProperty(
+      arbDocs,
+      arbDocs,
+      arbSizes,
+      arbSizes,
+      fc.boolean(),
+      async (left, right, cutLeft, cutRight, turned) => {
+        const there = turned && !ordered ? [...right].reverse() : right;
+        const source = streamOf(cut(left, cutLeft));
+        const target = streamOf(cut(there, cutRight));
+        let docs = 0;
+        let bytes = 0;
+        const verdict = await compareStreams('a.b', source, target, ordered, (moreDocs, moreBytes) => {
+          docs += moreDocs;
+          bytes += moreBytes;
+        });
+        expect(shown(verdict.drift)).toEqual(expectedDrift(left, right));
+        expect(verdict.docs).toBe(left.length);
+        expect(verdict.bytes).toBe(left.reduce((sum, doc) => sum + serialize(doc).length, 0));
+        expect([docs, bytes]).toEqual([verdict.docs, verdict.bytes]);
+        expect(verdict.truncated).toBe(false);
+      },
+    ),
     { numRuns: 60 },
   );
 });
@@ -69,9 +79,18 @@ test('every reply is given back', async () => {
 
 test('type, order of fields, and the very digits count', async () => {
   for (const [a, b] of [
-    [{ _id: 1, n: new Int32(1) }, { _id: 1, n: new Double(1) }],
-    [{ _id: 1, a: 1, b: 2 }, { _id: 1, b: 2, a: 1 }],
-    [{ _id: 1, z: new Double(0) }, { _id: 1, z: new Double(-0) }],
+    [
+      { _id: 1, n: new Int32(1) },
+      { _id: 1, n: new Double(1) },
+    ],
+    [
+      { _id: 1, a: 1, b: 2 },
+      { _id: 1, b: 2, a: 1 },
+    ],
+    [
+      { _id: 1, z: new Double(0) },
+      { _id: 1, z: new Double(-0) },
+    ],
     [{ _id: new Int32(1) }, { _id: new Double(1) }],
   ] as const) {
     const verdict = await compareStreams('a.b', streamOf([[a]]), streamOf([[b]]), true, () => undefined);
@@ -88,7 +107,13 @@ test('type, order of fields, and the very digits count', async () => {
 
 test('documents whose long keys begin alike are not taken for each other', async () => {
   const id = (end: string) => ({ _id: 'x'.repeat(600) + end });
-  const verdict = await compareStreams('a.b', streamOf([[id('a'), id('b')]]), streamOf([[id('c')]]), false, () => undefined);
+  const verdict = await compareStreams(
+    'a.b',
+    streamOf([[id('a'), id('b')]]),
+    streamOf([[id('c')]]),
+    false,
+    () => undefined,
+  );
   expect(verdict.drift.map(({ kind }) => kind).sort()).toEqual(['extra', 'missing', 'missing']);
 });
 

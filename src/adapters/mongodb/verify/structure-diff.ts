@@ -12,6 +12,8 @@ const OWN_OPTIONS = new Set(['uuid', 'flags', 'temp', 'autoIndexId']);
 export interface StructureOptions {
   /** After the cutover's finish unique and TTL must hold as at the source; before it they must be deferred. */
   readonly finished: boolean;
+  /** What expires does so at the target too. It comes last in a cutover, after the last proof. */
+  readonly expiry: boolean;
   /** Views follow in their own time, and are compared only at standstill. */
   readonly views: boolean;
 }
@@ -43,8 +45,8 @@ export async function compareStructure(
       drift.push({ unit, kind: 'structure', key: 'collection', note: 'the collection is missing at the target' });
       continue;
     }
-    drift.push(...compareOptions(unit, spec.options, found.options, final));
-    drift.push(...(await compareIndexes(unit, spec, name, target, final)));
+    drift.push(...compareOptions(unit, spec.options, found.options, options.expiry));
+    drift.push(...(await compareIndexes(unit, spec, name, target, final, options.expiry)));
   }
   for (const view of options.views ? source.views : []) {
     const name = selection.target(view.db, view.name);
@@ -65,13 +67,13 @@ export async function compareStructure(
   return drift;
 }
 
-function compareOptions(unit: string, source: Buffer, target: Buffer, final: boolean): Drift[] {
+function compareOptions(unit: string, source: Buffer, target: Buffer, expiry: boolean): Drift[] {
   const left = fields(source, OWN_OPTIONS);
   const right = fields(target, OWN_OPTIONS);
   const drift: Drift[] = [];
   for (const name of new Set([...left.keys(), ...right.keys()])) {
     // The expiry of a clustered or time series collection waits for the cutover.
-    if (name === 'expireAfterSeconds' && !final) continue;
+    if (name === 'expireAfterSeconds' && !expiry) continue;
     if (left.get(name) === right.get(name)) continue;
     drift.push({ unit, kind: 'structure', key: `option ${name}`, note: sides(left.get(name), right.get(name)) });
   }
@@ -84,6 +86,7 @@ async function compareIndexes(
   name: { db: string; collection: string },
   target: WireConnection,
   final: boolean,
+  expiry: boolean,
 ): Promise<Drift[]> {
   const indexed = spec.series ? name.collection.replace(/^system\.buckets\./, '') : name.collection;
   const found = new Map((await listIndexes(target, name.db, indexed)).map((index) => [indexName(index), index]));
@@ -106,6 +109,8 @@ async function compareIndexes(
     const left = fields(wanted, without);
     const right = fields(other, without);
     for (const field of new Set([...left.keys(), ...right.keys()])) {
+      // Before the end only that it is an expiring index counts, not when it expires.
+      if (field === 'expireAfterSeconds' && !expiry && left.has(field) && right.has(field)) continue;
       if (left.get(field) !== right.get(field)) {
         drift.push({ unit, kind: 'structure', key: `${key} ${field}`, note: sides(left.get(field), right.get(field)) });
       }

@@ -1,4 +1,4 @@
-import { Double, Int32, Long, type Document, deserialize, serialize } from 'bson';
+import { type Document, Double, deserialize, Int32, Long, serialize } from 'bson';
 import { expect, test } from 'vitest';
 import { idKey } from '../bson/compare.ts';
 import { elementEnd, valueOffset } from '../bson/walk.ts';

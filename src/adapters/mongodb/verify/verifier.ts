@@ -69,7 +69,8 @@ export class MongoVerifier implements ChunkVerifier {
     signal.addEventListener('abort', stop, { once: true });
     try {
       const verdict = await this.#look(lane, chunk, progress, signal);
-      this.#idle.push(lane);
+      // A stop in the last moment has closed the lane.
+      if (!signal.aborted) this.#idle.push(lane);
       return verdict;
     } catch (error) {
       stop();

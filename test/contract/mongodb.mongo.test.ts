@@ -1,0 +1,221 @@
+import { Double, deserialize, serialize, Timestamp } from 'bson';
+import { afterAll, beforeAll, onTestFinished } from 'vitest';
+import { MongoVerifier, type TrackedCollection } from '../../src/adapters/mongodb/index.ts';
+import type { Chunk, LogBlock } from '../../src/kernel/ports.ts';
+import type { Position } from '../../src/kernel/position.ts';
+import { describeChangeSourceContract } from './change-source.ts';
+import { describeChunkCopierContract } from './chunk-copier.ts';
+import { describeChunkVerifierContract } from './chunk-verifier.ts';
+import { describeLogApplierContract } from './log-applier.ts';
+import { type MongoRoom, MongoWorld, never } from './mongo-world.ts';
+
+let world: MongoWorld;
+beforeAll(async () => {
+  world = await MongoWorld.start();
+});
+afterAll(() => world?.stop());
+
+function room(): MongoRoom {
+  const made = world.room();
+  onTestFinished(() => made.close());
+  return made;
+}
+
+const timestampOf = (position: Position) =>
+  new Timestamp({ t: Number.parseInt(position.slice(0, 8), 16), i: Number.parseInt(position.slice(8), 16) });
+
+function entriesOf(block: LogBlock) {
+  const entries = [];
+  for (let at = 0; at < block.bytes.length; ) {
+    const length = block.bytes.readInt32LE(at);
+    entries.push(deserialize(block.bytes.subarray(at, at + length)));
+    at += length;
+  }
+  return entries;
+}
+
+describeChangeSourceContract('OplogSource', async () => {
+  const here = room();
+  await here.from.createCollection('numbers');
+  return {
+    source: here.log(),
+    write: async (numbers) => {
+      for (const n of numbers) await here.from.collection('numbers').insertOne({ n });
+    },
+    numbersIn: (block) =>
+      entriesOf(block).flatMap(({ op, ns, o }) => (op === 'i' && ns === `${here.db}.numbers` ? [o.n] : [])),
+    lost: '0000000100000001' as Position,
+  };
+});
+
+describeLogApplierContract('OplogApplier', async () => {
+  const here = room();
+  const things = here.from.collection<{ _id: number | string; n?: number; list?: number[]; zero?: Timestamp }>(
+    'things',
+  );
+  await here.from.createCollection('things');
+  const catalog = await here.catalog();
+  await here.createAll(catalog);
+  const start = here.startOf(catalog);
+  let round = 0;
+  return {
+    start,
+    open: (from) => here.applier(from, catalog.position),
+    changeData: async () => {
+      round += 1;
+      const base = round * 1_000;
+      await things.insertMany(Array.from({ length: 40 }, (_, i) => ({ _id: base + i, n: 0 })));
+      for (let i = 0; i < 10; i += 1)
+        await things.updateMany({ _id: { $gte: base, $lt: base + 20 } }, { $inc: { n: 1 }, $push: { list: i } });
+      await things.deleteMany({ _id: { $gte: base + 15, $lt: base + 25 } });
+      await things.replaceOne({ _id: base }, { n: new Double(7) } as never);
+      await things.insertOne({ _id: `again ${round}`, n: 1 });
+      await things.deleteOne({ _id: `again ${round}` });
+      await things.insertOne({ _id: `again ${round}`, n: 2 });
+    },
+    changeStructure: async () => {
+      await things.createIndex({ n: 1 });
+      await here.from.collection('fresh').insertOne({ n: 1 });
+      await things.insertOne({ _id: 'between', n: 5 });
+      await here.from.renameCollection('fresh', 'renamed');
+      await here.from.collection('renamed').insertOne({ n: 2 });
+      await here.from.collection('gone').insertOne({ n: 3 });
+      await here.from.dropCollection('gone');
+      await things.dropIndex('n_1');
+    },
+    block: () => here.blockAfter(start.position),
+    spoiled: (block) => {
+      const last = timestampOf(block.last);
+      const ts = new Timestamp({ t: last.t, i: last.i + 1 });
+      const bad = serialize({ op: 'c', ns: `${here.db}.$cmd`, o: { unheardOf: 1 }, ts, wall: new Date() });
+      const bytes = Buffer.concat([block.bytes, bad]);
+      const after = (BigInt(`0x${block.last}`) + 1n).toString(16).padStart(16, '0') as Position;
+      return { ...block, last: after, count: block.count + 1, bytes };
+    },
+    source: () => here.dump('source'),
+    target: () => here.dump('target'),
+    targetAsOf: (position) => here.dump('target', { level: 'snapshot', atClusterTime: timestampOf(position) }),
+  };
+});
+
+async function seeded() {
+  const here = room();
+  const docs = 3_000;
+  const things = here.from.collection<{ _id: number | string; text: string; zero?: Timestamp }>('things');
+  // Two types of key, so that chunks have bounds of different types.
+  await things.insertMany(
+    Array.from({ length: docs }, (_, i) => ({ _id: i % 3 === 0 ? `key ${i}` : i, text: 'x'.repeat(100) })),
+  );
+  await here.from.command({ insert: 'other', documents: [{ _id: 1, text: 'y' }] });
+  const catalog = await here.catalog();
+  const chunks = await here.chunks(catalog, 60_000);
+  await here.createAll(catalog);
+  return { here, things, catalog, chunks, docs: docs + 1 };
+}
+
+describeChunkCopierContract('MongoCopier', async () => {
+  const { here, things, catalog, chunks, docs } = await seeded();
+  const firstIds = (await things.find({}, { projection: { _id: 1 } }).toArray()).map(({ _id }) => _id);
+  return {
+    copier: here.copier(catalog),
+    chunks,
+    docs,
+    source: () => here.dump('source'),
+    target: () => here.dump('target'),
+    write: async () => {
+      for (let i = 0; i < 200; i += 1) await things.insertOne({ _id: `new ${i}`, text: 'z' });
+    },
+    holdsFirst: async () =>
+      (await here.to.collection('things').countDocuments({ _id: { $in: firstIds as never[] } })) === firstIds.length,
+    drop: async () => {
+      await here.from.dropDatabase();
+    },
+  };
+});
+
+describeChunkVerifierContract('MongoVerifier', async () => {
+  const { here, catalog, chunks, docs } = await seeded();
+  const copier = here.copier(catalog);
+  for (const chunk of chunks) await copier.copy(chunk, () => undefined, never);
+  const collections = new Map<string, TrackedCollection>(
+    (here.startOf(catalog).memory as { collections: TrackedCollection[] }).collections.map((one) => [one.uuid, one]),
+  );
+  const applier = await here.applier(here.startOf(catalog), catalog.position);
+  let moment = { source: catalog.position, target: catalog.position };
+  let between: () => Promise<void> = async () => undefined;
+  /** Applies what the log holds by now: both sides are the same at the moment after it. */
+  const catchUp = async () => {
+    for await (const step of applier.apply(await here.blockAfter(moment.source), never)) {
+      moment = { source: step.position, target: step.targetPosition };
+    }
+  };
+  await catchUp();
+  const verifier = new MongoVerifier({
+    source: here.world.source,
+    target: here.world.target,
+    readFrom: 'primary',
+    moment: async () => moment,
+    collection: (uuid) => collections.get(uuid),
+    settle: async () => {
+      await between();
+      await catchUp();
+    },
+    still: () => false,
+  });
+  onTestFinished(() => verifier.close());
+  const target = here.to.collection<{ _id: number | string; text?: string; n?: unknown }>('things');
+  const source = here.from.collection<{ _id: number | string; text?: string; n?: unknown }>('things');
+  return {
+    verifier,
+    chunks: chunks as readonly Chunk[],
+    docs,
+    damage: async () => {
+      await target.deleteOne({ _id: 1 });
+      await target.deleteOne({ _id: 'key 2997' });
+      await target.insertOne({ _id: 1.5, text: 'extra' });
+      await target.updateOne({ _id: 2 }, { $set: { text: 'X' } });
+      await source.updateOne({ _id: 4 }, { $set: { n: 1 } });
+      await catchUp();
+      await target.updateOne({ _id: 4 }, { $set: { n: new Double(1) } });
+      await catchUp();
+      return [
+        { kind: 'missing', key: '{"$numberInt":"1"}' },
+        { kind: 'missing', key: '"key 2997"' },
+        { kind: 'extra', key: '{"$numberDouble":"1.5"}' },
+        { kind: 'different', key: '{"$numberInt":"2"}' },
+        { kind: 'different', key: '{"$numberInt":"4"}' },
+      ];
+    },
+    live: () => {
+      let going = true;
+      const writing = (async () => {
+        for (let i = 0; going; i += 1)
+          await source.updateMany(
+            { _id: { $gte: (i * 50) % 3_000, $lt: ((i * 50) % 3_000) + 50 } },
+            { $set: { n: i } },
+          );
+      })();
+      const applying = (async () => {
+        while (going) await catchUp();
+      })();
+      return {
+        stop: async () => {
+          going = false;
+          await Promise.all([writing, applying]);
+        },
+      };
+    },
+    hot: async () => {
+      await target.updateOne({ _id: 5 }, { $set: { text: 'wrong' } });
+      let n = 0;
+      // The log changes another field each time, so that both digests are new at every look.
+      between = async () => {
+        n += 1;
+        await source.updateOne({ _id: 5 }, { $set: { n } });
+      };
+      await between();
+      await catchUp();
+      return { kind: 'different', key: '{"$numberInt":"5"}' };
+    },
+  };
+});
