@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { type ApplyCheckpoint, type ApplyOptions, applyLog } from './apply.ts';
+import { type ApplyCheckpoint, type ApplyOptions, applyLog, intentKey } from './apply.ts';
 import { GodwitError } from './errors.ts';
 import type { Applied, ChangeLog, CheckpointStore, LogApplier, LogBlock } from './ports.ts';
 import { POSITION_ZERO, type Position } from './position.ts';
@@ -34,7 +34,7 @@ function memoryStore(checkpoint: ApplyCheckpoint) {
     get: <T>(key: string) => structuredClone(values.get(key)) as T,
     set: (key, value) => {
       values.set(key, structuredClone(value));
-      history.push(structuredClone(value) as ApplyCheckpoint);
+      if (key === 'cp') history.push(structuredClone(value) as ApplyCheckpoint);
     },
   };
   return { store: store as CheckpointStore, history };
@@ -165,4 +165,22 @@ test('the log is never let go of past what must be retained', async () => {
   const retained = [at(1), undefined, at(9), at(3)];
   await applyLog({ ...options, retainFrom: () => retained.shift() });
   expect(trims).toEqual([at(1), at(4), at(6), at(3)]);
+});
+
+test('how far it may get is said before anything of a block is done, and never taken back', async () => {
+  const { options } = setUp(4, () => []);
+  const said: (Position | undefined)[] = [];
+  const intent = () => options.store.get<Position>(intentKey('cp'));
+  const openApplier = async (): Promise<LogApplier> => ({
+    // biome-ignore lint/correctness/useYield: nothing of it is ever done
+    async *apply() {
+      said.push(intent());
+    },
+  });
+  await applyLog({ ...options, openApplier });
+  expect(said).toEqual([at(2), at(4)]);
+  // A process before this one had begun a block that reached further.
+  options.store.set(intentKey('cp'), at(3));
+  await applyLog({ ...options, openApplier });
+  expect(said.slice(2)).toEqual([at(3), at(4)]);
 });

@@ -1,6 +1,6 @@
 import { failpoint } from './failpoint.ts';
 import type { Applied, ChangeLog, CheckpointStore, LogApplier } from './ports.ts';
-import { type Position, earlierOf } from './position.ts';
+import { POSITION_ZERO, type Position, earlierOf } from './position.ts';
 import { type RetryPolicy, withRetry } from './retry.ts';
 
 /** Where applying stands, as it is kept in the run's state. */
@@ -49,7 +49,9 @@ export async function applyLog(options: ApplyOptions): Promise<void> {
     const applier = await options.openApplier(checkpoint);
     for await (const block of log.read(checkpoint.restartFrom, options.maxBlockBytes, signal)) {
       // Said before anything of the block is done: what a killed process may have applied ends here.
-      store.set(intentKey(options.checkpointKey), block.last);
+      // It is never taken back: blocks may be cut differently the next time, and end before where that process was.
+      const intent = store.get<Position>(intentKey(options.checkpointKey)) ?? POSITION_ZERO;
+      if (block.last > intent) store.set(intentKey(options.checkpointKey), block.last);
       for await (const applied of applier.apply(block, signal)) {
         checkpoint = {
           position: applied.position,

@@ -23,7 +23,7 @@ export const NEXT = {
   /** Applications use the target; changes flow back to the source. */
   switched: ['confirmed', 'rolling-back'],
   /** The target's changes are drained to the source and the entry goes back. */
-  'rolling-back': ['rolled-back'],
+  'rolling-back': ['rolled-back', 'switched'],
   /** Applications use the source again; the target is out of date until followed. */
   'rolled-back': ['following', 'cancelled'],
   /** The way back is closed; the source's data may be deleted. */

@@ -1,12 +1,13 @@
 /** Traps in collections with rules of their own, and in what a cluster knows beside its data. */
-import { type Document, MongoClient as Client } from 'mongodb';
+import { MongoClient as Client, type Document } from 'mongodb';
 import { describe, expect, it } from 'vitest';
 import { startReplicaSet } from '../servers/index.ts';
 import { freshName, migrateScenario, openMigration, usePair } from './harness.ts';
 import { uuidOf } from './raw.ts';
 
 const pair = usePair();
-const many = (count: number, of: (i: number) => Document): never[] => Array.from({ length: count }, (_, i) => of(i)) as never[];
+const many = (count: number, of: (i: number) => Document): never[] =>
+  Array.from({ length: count }, (_, i) => of(i)) as never[];
 const pad = 'x'.repeat(80);
 const rows = (count = 60): never[] => many(count, (i) => ({ _id: i, pad }));
 
@@ -27,7 +28,8 @@ describe('collections with rules of their own', () => {
           const newest = await db.collection(name).find().sort({ $natural: -1 }).limit(10).toArray();
           for (const doc of newest) await db.collection(name).updateOne({ _id: doc._id }, { $set: { touched: 1 } });
           // Replaced as a whole, which must neither move it nor be lost.
-          for (const doc of newest.slice(0, 5)) await db.collection(name).replaceOne({ _id: doc._id }, { replaced: 1, pad: doc['pad'] });
+          for (const doc of newest.slice(0, 5))
+            await db.collection(name).replaceOne({ _id: doc._id }, { replaced: 1, pad: doc['pad'] });
         }
       },
       copied: async ({ db }) => {
@@ -36,7 +38,8 @@ describe('collections with rules of their own', () => {
       flowing: async ({ db }) => {
         for (const name of ['by count', 'by size']) {
           const newest = await db.collection(name).find().sort({ $natural: -1 }).limit(6).toArray();
-          for (const doc of newest) await db.collection(name).replaceOne({ _id: doc._id }, { late: 1, pad: doc['pad'] });
+          for (const doc of newest)
+            await db.collection(name).replaceOne({ _id: doc._id }, { late: 1, pad: doc['pad'] });
           await fillCapped(db.collection(name), 300, 5);
         }
       },
@@ -69,7 +72,10 @@ describe('collections with rules of their own', () => {
       pair: pair(),
       before: async ({ db }) => {
         for (const name of ['series', 'dropped', 'again']) {
-          await db.createCollection(name, { timeseries: { timeField: 't', metaField: 'm', granularity: 'seconds' }, expireAfterSeconds: 100_000 });
+          await db.createCollection(name, {
+            timeseries: { timeField: 't', metaField: 'm', granularity: 'seconds' },
+            expireAfterSeconds: 100_000,
+          });
           await measure(db.collection(name), 0);
         }
         await db.collection('series').createIndex({ m: 1, t: -1 }, { name: 'meta' });
@@ -123,7 +129,11 @@ describe('users and feature compatibility', () => {
     await using target = await startReplicaSet({ name: 'authtarget', auth });
     const name = freshName();
     const client = await source.client();
-    await client.db(name).command({ createRole: 'reader', privileges: [{ resource: { db: name, collection: '' }, actions: ['find'] }], roles: [] });
+    await client.db(name).command({
+      createRole: 'reader',
+      privileges: [{ resource: { db: name, collection: '' }, actions: ['find'] }],
+      roles: [],
+    });
     await client.db(name).command({ createUser: 'shop', pwd: 'old password', roles: ['readWrite', 'reader'] });
     await client.db(name).command({ createUser: 'old', pwd: 'sha 1', roles: ['read'], mechanisms: ['SCRAM-SHA-1'] });
     await migrateScenario({
@@ -132,8 +142,13 @@ describe('users and feature compatibility', () => {
       options: { withUsers: true },
       before: async ({ db }) => db.collection('c').insertMany(rows()),
       after: async () => {
-        for (const [user, password] of [['shop', 'old password'], ['old', 'sha 1']] as const) {
-          const uri = target.uri.replace('root:secret@', `${user}:${encodeURIComponent(password)}@`).replace('authSource=admin', `authSource=${name}`);
+        for (const [user, password] of [
+          ['shop', 'old password'],
+          ['old', 'sha 1'],
+        ] as const) {
+          const uri = target.uri
+            .replace('root:secret@', `${user}:${encodeURIComponent(password)}@`)
+            .replace('authSource=admin', `authSource=${name}`);
           const app = new Client(uri);
           try {
             expect(await app.db(name).collection('c').countDocuments()).toBe(60);
@@ -142,6 +157,38 @@ describe('users and feature compatibility', () => {
           }
         }
       },
+    });
+  });
+
+  it('users with no more than the documented privileges carry every kind of diff', async () => {
+    const auth = { user: 'root', password: 'secret' };
+    await using source = await startReplicaSet({ name: 'leastsource', auth });
+    await using target = await startReplicaSet({ name: 'leasttarget', auth });
+    for (const set of [source, target]) {
+      // As in docs/how-to/privileges.md.
+      const roles = ['backup', 'restore', 'readWriteAnyDatabase', 'dbAdminAnyDatabase', 'clusterMonitor'];
+      await (await set.client()).db('admin').command({ createUser: 'godwit', pwd: 'plain', roles });
+    }
+    const as = (uri: string): string => uri.replace('root:secret@', 'godwit:plain@');
+    await migrateScenario({
+      pair: { source, target },
+      options: { from: as(source.uri), to: as(target.uri) },
+      before: async ({ db }) => {
+        await db.collection('c').insertMany(rows());
+        await db.createCollection('capped', { capped: true, size: 10_000 });
+        await db.collection('c').createIndex({ pad: 1, n: 1 });
+      },
+      during: async ({ db }) => {
+        const set = { $setField: { field: { $literal: 'a.b' }, input: '$$ROOT', value: [1, 2, 3] } };
+        await db.collection('c').updateMany({}, [{ $replaceWith: set }]);
+        await db
+          .collection('c')
+          .updateMany({}, [{ $set: { $x: 1, n: [1, 2, 3] } } as never])
+          .catch(() => undefined);
+        await db.collection('c').updateMany({}, { $set: { n: [1, 2, 3, 4] } });
+        await db.collection('c').updateMany({}, [{ $set: { n: { $slice: ['$n', 2] } } }]);
+      },
+      flowing: async ({ db }) => db.collection('c').updateMany({}, { $push: { n: 9 } } as never),
     });
   });
 
@@ -162,7 +209,10 @@ describe('users and feature compatibility', () => {
       expect((await migration.compare()).differences).toEqual([]);
       // Another version in the middle changes what the log may hold: it must stop, and say so.
       await admin.command({ setFeatureCompatibilityVersion: '6.0' });
-      await expect(migration.ended).rejects.toMatchObject({ code: 'GW5003', message: expect.stringContaining('feature compatibility') });
+      await expect(migration.ended).rejects.toMatchObject({
+        code: 'GW5003',
+        message: expect.stringContaining('feature compatibility'),
+      });
     } finally {
       await migration.close();
     }
@@ -170,7 +220,8 @@ describe('users and feature compatibility', () => {
 });
 
 async function fillCapped(c: import('mongodb').Collection, from: number, count: number): Promise<void> {
-  for (let i = 0; i < count; i += 1) await c.insertOne({ _id: from + i, pad: 'y'.repeat(20 + ((i * 37) % 300)) } as never);
+  for (let i = 0; i < count; i += 1)
+    await c.insertOne({ _id: from + i, pad: 'y'.repeat(20 + ((i * 37) % 300)) } as never);
 }
 
 async function measure(c: import('mongodb').Collection, offset: number): Promise<void> {

@@ -7,12 +7,15 @@ import { freshName, openMigration, usePair } from './harness.ts';
 import { oldestEntry, rollOver } from './rollover.ts';
 
 const pair = usePair();
-const many = (count: number, of: (i: number) => Document): never[] => Array.from({ length: count }, (_, i) => of(i)) as never[];
+const many = (count: number, of: (i: number) => Document): never[] =>
+  Array.from({ length: count }, (_, i) => of(i)) as never[];
 const by = (id: unknown): never => ({ _id: id }) as never;
 const pad = 'x'.repeat(80);
 
 describe('failures', () => {
-  it('the log rolls over while the run is down: it stops with GW4001 and does not look healthy', { timeout: 240_000 }, async () => {
+  it('the log rolls over while the run is down: it stops with GW4001 and does not look healthy', {
+    timeout: 240_000,
+  }, async () => {
     await using source = await startReplicaSet({ name: 'rolling', oplogSizeMB: 16 });
     const migration = await openMigration({ source, target: pair().target }, freshName(), { retryForSeconds: 5 });
     const { db } = migration.stage;
@@ -20,12 +23,17 @@ describe('failures', () => {
       await db.collection('c').insertMany(many(50, (i) => ({ _id: i, pad })));
       await migration.runUntil('copied');
       await db.collection('c').insertOne(by('lost in the log'));
-      const { t, i } = (await (await source.client()).db('admin').command({ appendOplogNote: 1, data: {} }))['operationTime'] as { t: number; i: number };
+      const { t, i } = (await (await source.client()).db('admin').command({ appendOplogNote: 1, data: {} }))[
+        'operationTime'
+      ] as { t: number; i: number };
       const position = [t, i].map((n) => n.toString(16).padStart(8, '0')).join('');
       await rollOver(source, position);
       expect((await oldestEntry(source)) > position).toBe(true);
       for (let attempt = 0; attempt < 2; attempt += 1) {
-        await expect(migration.runUntil('verified')).rejects.toMatchObject({ code: 'GW4001', disposition: 'resnapshot' });
+        await expect(migration.runUntil('verified')).rejects.toMatchObject({
+          code: 'GW4001',
+          disposition: 'resnapshot',
+        });
         expect(migration.phase()).not.toBe('verified');
       }
       // Nor may anything that builds on it be had.
@@ -42,14 +50,18 @@ describe('failures', () => {
     const migration = await openMigration({ source, target: pair().target }, freshName(), { retryForSeconds: 120 });
     const { db, copy } = migration.stage;
     try {
-      await db.collection('c').insertMany(many(50, (i) => ({ _id: i, n: 0, pad })), { writeConcern: { w: 'majority' } });
+      await db.collection('c').insertMany(
+        many(50, (i) => ({ _id: i, n: 0, pad })),
+        { writeConcern: { w: 'majority' } },
+      );
       await migration.runUntil('copied');
       await migration.start();
       await migration.reach('verified');
       const old = await source.primary();
       const others = source.members.filter((member) => member !== old);
       const each = async (mode: string): Promise<void> => {
-        for (const member of others) await (await member.client()).db('admin').command({ configureFailPoint: 'stopReplProducer', mode });
+        for (const member of others)
+          await (await member.client()).db('admin').command({ configureFailPoint: 'stopReplProducer', mode });
       };
       await each('alwaysOn');
       const lonely = (await old.client()).db(db.databaseName).collection('c');
@@ -60,9 +72,15 @@ describe('failures', () => {
       expect(last.opTime.ts.greaterThan(last.majorityOpTime.ts)).toBe(true);
       await old.kill();
       await each('off');
-      const now = await waitFor(async () => ((await source.primary()) === old ? undefined : source.primary()), { timeoutMs: 60_000, what: 'another primary' });
+      const now = await waitFor(async () => ((await source.primary()) === old ? undefined : source.primary()), {
+        timeoutMs: 60_000,
+        what: 'another primary',
+      });
       const client = await now.client();
-      await client.db(db.databaseName).collection('c').insertOne(by('after'), { writeConcern: { w: 'majority' } });
+      await client
+        .db(db.databaseName)
+        .collection('c')
+        .insertOne(by('after'), { writeConcern: { w: 'majority' } });
       expect(await client.db(db.databaseName).collection('c').countDocuments(by('rolled back'))).toBe(0);
       await old.start();
       await source.ready();
@@ -136,7 +154,11 @@ describe('failures', () => {
         await migration.stop();
         if (fence === 'write-block') await client.db('admin').command({ setUserWriteBlockMode: 1, global: false });
         expect((await migration.compare()).differences).toEqual([]);
-        expect(await migration.stage.copy.collection('c').countDocuments({ _id: { $in: ['straggler', 'served again'] } } as never)).toBe(2);
+        expect(
+          await migration.stage.copy
+            .collection('c')
+            .countDocuments({ _id: { $in: ['straggler', 'served again'] } } as never),
+        ).toBe(2);
       } finally {
         await migration.close();
       }

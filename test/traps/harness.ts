@@ -11,10 +11,16 @@ import type { Db, MongoClient } from 'mongodb';
 import { afterAll, beforeAll, expect } from 'vitest';
 import { GodwitError } from '../../src/kernel/errors.ts';
 import { armFailpoint, type Failpoint } from '../../src/kernel/failpoint.ts';
-import type { CommandArgs, CommandName, CommandResult, MigrateOptions, RunEvent } from '../../src/routes/migrate/api.ts';
+import type {
+  CommandArgs,
+  CommandName,
+  CommandResult,
+  MigrateOptions,
+  RunEvent,
+} from '../../src/routes/migrate/api.ts';
 import { command, run } from '../../src/routes/migrate/index.ts';
 import { RunStore } from '../../src/state/index.ts';
-import { type ReplicaSet, type ReplicaSetOptions, startReplicaSet, StopWaiting, waitFor } from '../servers/index.ts';
+import { type ReplicaSet, type ReplicaSetOptions, StopWaiting, startReplicaSet, waitFor } from '../servers/index.ts';
 import { type Comparison, compareClusters } from '../tools/compare-clusters.ts';
 
 const RUN = 'trap';
@@ -193,7 +199,9 @@ export async function openMigration(pair: Pair, name: string, more: Partial<Migr
   const phase = (): string => inStore((store) => store.phase);
   /** A proof that found differences ends the wait at once, with what it found. */
   const refuteEquality = (): false => {
-    const drift = inStore((store) => (store.get<{ state: string }>('proof')?.state === 'different' ? store.drift() : []));
+    const drift = inStore((store) =>
+      store.get<{ state: string }>('proof')?.state === 'different' ? store.drift() : [],
+    );
     if (drift.length > 0) throw new StopWaiting(`the run's own proof found: ${JSON.stringify(drift.slice(0, 5))}`);
     return false;
   };
@@ -208,7 +216,9 @@ export async function openMigration(pair: Pair, name: string, more: Partial<Migr
     events,
     pendingChunks: () => inStore((store) => store.pendingChunks('copy').length),
     caughtUp: async () => {
-      const note = await source.db('admin').command({ appendOplogNote: 1, data: { test: 'mark' }, writeConcern: { w: 'majority' } });
+      const note = await source
+        .db('admin')
+        .command({ appendOplogNote: 1, data: { test: 'mark' }, writeConcern: { w: 'majority' } });
       const { t, i } = note['operationTime'] as { t: number; i: number };
       const mark = [t, i].map((n) => (n >>> 0).toString(16).padStart(8, '0')).join('');
       await waitFor(
@@ -246,10 +256,16 @@ export async function openMigration(pair: Pair, name: string, more: Partial<Migr
       });
       const copying = run({ ...options, until: 'copied' }, { signal: never, onEvent });
       copying.catch(() => undefined);
-      await Promise.race([isHeld, copying.then(() => Promise.reject(new Error('the copy ended before it could be held')))]);
+      await Promise.race([
+        isHeld,
+        copying.then(() => Promise.reject(new Error('the copy ended before it could be held'))),
+      ]);
       // Without something left to copy the window would not be fuzzy, and the test would prove nothing.
       expect(stage.pendingChunks()).toBeGreaterThan(0);
-      await Promise.race([work(), copying.then(() => Promise.reject(new Error('the copy ended although it was held')))]);
+      await Promise.race([
+        work(),
+        copying.then(() => Promise.reject(new Error('the copy ended although it was held'))),
+      ]);
       expect(stage.pendingChunks()).toBeGreaterThan(0);
       inStore((store) => store.setFlag('paused', undefined));
       await copying;

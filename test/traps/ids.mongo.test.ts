@@ -1,13 +1,15 @@
 /** Traps in `_id`: what is one key to the server need not have one spelling, nor one type. */
-import { Binary, Decimal128, Double, Int32, Long, MaxKey, MinKey, ObjectId, Timestamp, UUID } from 'bson';
+
 import type { Document } from 'bson';
+import { Binary, Decimal128, Double, Int32, Long, MaxKey, MinKey, ObjectId, Timestamp, UUID } from 'bson';
 import { describe, expect, it } from 'vitest';
 import { insertRaw } from '../tools/raw-insert.ts';
 import { migrateScenario, usePair } from './harness.ts';
 import { decimal, doc, double, element, int32, rawDocuments } from './raw.ts';
 
 const pair = usePair();
-const many = (count: number, of: (i: number) => Document): never[] => Array.from({ length: count }, (_, i) => of(i)) as never[];
+const many = (count: number, of: (i: number) => Document): never[] =>
+  Array.from({ length: count }, (_, i) => of(i)) as never[];
 const by = (id: unknown): never => ({ _id: id }) as never;
 
 describe('_id', () => {
@@ -29,7 +31,10 @@ describe('_id', () => {
         await db.collection('c').deleteMany({ n: { $mod: [11, 0] } });
       },
       after: async ({ copy, db }) => {
-        const types = await copy.collection('c').aggregate([{ $group: { _id: { $type: '$_id' } } }]).toArray();
+        const types = await copy
+          .collection('c')
+          .aggregate([{ $group: { _id: { $type: '$_id' } } }])
+          .toArray();
         expect(types.length).toBeGreaterThanOrEqual(12);
         expect(await copy.collection('c').countDocuments()).toBe(await db.collection('c').countDocuments());
       },
@@ -48,7 +53,9 @@ describe('_id', () => {
         await db.collection('c').updateOne(by(Number.NaN), { $set: { b: 2 } });
         await db.collection('c').deleteOne(by(Number.NaN));
         // The same key, spelt as a NaN with a payload.
-        await insertRaw(source, `${name}.c`, [doc(double('_id', Buffer.from([1, 0, 0, 0, 0, 0, 0xf8, 0xff])), int32('a', 2))]);
+        await insertRaw(source, `${name}.c`, [
+          doc(double('_id', Buffer.from([1, 0, 0, 0, 0, 0, 0xf8, 0xff])), int32('a', 2)),
+        ]);
         await db.collection('d').replaceOne(by(Decimal128.fromString('NaN')), { a: 2, z: 1 });
       },
       flowing: async ({ db }) => {
@@ -106,7 +113,8 @@ describe('_id', () => {
         for (let i = 0; i < 90; i += 3) await c.replaceOne(by(i), { _id: new Double(i), as: 'double' } as never);
         for (let i = 1; i < 90; i += 3) await c.replaceOne(by(i), { _id: Long.fromNumber(i), as: 'long' } as never);
         await c.updateMany({}, { $set: { after: 1 } });
-        for (let i = 0; i < 90; i += 6) await c.replaceOne(by(i), { _id: Decimal128.fromString(`${i}.0`), as: 'decimal' } as never);
+        for (let i = 0; i < 90; i += 6)
+          await c.replaceOne(by(i), { _id: Decimal128.fromString(`${i}.0`), as: 'decimal' } as never);
         for (let i = 2; i < 90; i += 3) {
           await c.deleteOne(by(i));
           await c.insertOne({ _id: new Double(i), again: 1 } as never);
@@ -120,7 +128,10 @@ describe('_id', () => {
         }
       },
       after: async ({ copy }) => {
-        const types = await copy.collection('c').aggregate([{ $group: { _id: { $type: '$_id' } } }]).toArray();
+        const types = await copy
+          .collection('c')
+          .aggregate([{ $group: { _id: { $type: '$_id' } } }])
+          .toArray();
         expect(types.map(({ _id }) => _id).sort()).toEqual(['double', 'int', 'long']);
       },
     }));
@@ -129,8 +140,12 @@ describe('_id', () => {
     migrateScenario({
       pair: pair(),
       before: async ({ db }) => {
-        await db.createCollection('clustered', { clusteredIndex: { key: { _id: 1 }, unique: true, name: 'own name' } } as never);
-        await db.collection('clustered').insertMany(many(90, (i) => ({ _id: i % 2 ? { b: i, a: 1 } : i, pad: 'x'.repeat(60) })));
+        await db.createCollection('clustered', {
+          clusteredIndex: { key: { _id: 1 }, unique: true, name: 'own name' },
+        } as never);
+        await db
+          .collection('clustered')
+          .insertMany(many(90, (i) => ({ _id: i % 2 ? { b: i, a: 1 } : i, pad: 'x'.repeat(60) })));
         await db.collection('docs').insertMany(many(60, (i) => ({ _id: { a: i, b: 1 }, pad: 'x'.repeat(60) })));
         await db.collection('docs').insertMany(many(60, (i) => ({ _id: { b: 1, a: i }, pad: 'y'.repeat(60) })));
       },

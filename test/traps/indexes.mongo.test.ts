@@ -5,7 +5,8 @@ import { waitFor } from '../servers/index.ts';
 import { migrateScenario, usePair } from './harness.ts';
 
 const pair = usePair();
-const many = (count: number, of: (i: number) => Document): never[] => Array.from({ length: count }, (_, i) => of(i)) as never[];
+const many = (count: number, of: (i: number) => Document): never[] =>
+  Array.from({ length: count }, (_, i) => of(i)) as never[];
 const by = (id: unknown): never => ({ _id: id }) as never;
 const pad = 'x'.repeat(60);
 const indexesOf = async (c: Collection): Promise<Document[]> => c.listIndexes().toArray();
@@ -50,8 +51,18 @@ describe('indexes', () => {
         await db.collection('c').createIndex({ a: 1, b: 1 }, { name: 'plain ab' });
       },
       after: async ({ copy }) => {
-        const names = (await indexesOf(copy.collection('c'))).map(({ name, unique }) => `${String(name)}${unique ? '!' : ''}`);
-        expect(names.sort()).toEqual(['_id_', 'plain a', 'plain ab', 'plain b', 'unique a!', 'unique ab!', 'unique b!']);
+        const names = (await indexesOf(copy.collection('c'))).map(
+          ({ name, unique }) => `${String(name)}${unique ? '!' : ''}`,
+        );
+        expect(names.sort()).toEqual([
+          '_id_',
+          'plain a',
+          'plain ab',
+          'plain b',
+          'unique a!',
+          'unique ab!',
+          'unique b!',
+        ]);
       },
     }));
 
@@ -76,7 +87,10 @@ describe('indexes', () => {
           await building;
         },
         after: async ({ copy }) => {
-          expect((await indexesOf(copy.collection('c'))).map(({ name }) => String(name))).toEqual(['_id_', 'under way']);
+          expect((await indexesOf(copy.collection('c'))).map(({ name }) => String(name))).toEqual([
+            '_id_',
+            'under way',
+          ]);
         },
       });
     } finally {
@@ -87,7 +101,12 @@ describe('indexes', () => {
   it('an index build that is aborted, one whose collection is dropped, one created and dropped', async () => {
     const admin = (await pair().source.client()).db('admin');
     const hang = 'hangAfterStartingIndexBuild';
-    const hanging = async (db: Db, name: string, index: Document, options: Document): Promise<{ building: Promise<unknown> }> => {
+    const hanging = async (
+      db: Db,
+      name: string,
+      index: Document,
+      options: Document,
+    ): Promise<{ building: Promise<unknown> }> => {
       const { count } = await admin.command({ configureFailPoint: hang, mode: 'alwaysOn' });
       const building = db.collection(name).createIndex(index as never, options);
       building.catch(() => undefined);
@@ -111,10 +130,15 @@ describe('indexes', () => {
         copied: async ({ db }) => {
           const { building } = await hanging(db, 'c', { a: -1 }, { name: 'aborted' });
           let over = false;
-          const ended = (): void => void (over = true);
+          const ended = (): void => {
+            over = true;
+          };
           const dropping = db.collection('c').dropIndex('aborted');
           dropping.then(ended, ended);
-          await waitFor(async () => over || (await opsOf(admin, { 'command.dropIndexes': 'c' })) > 0, { timeoutMs: 20_000, what: 'the index drop to be under way' });
+          await waitFor(async () => over || (await opsOf(admin, { 'command.dropIndexes': 'c' })) > 0, {
+            timeoutMs: 20_000,
+            what: 'the index drop to be under way',
+          });
           await admin.command({ configureFailPoint: hang, mode: 'off' });
           await dropping;
           await expect(building).rejects.toThrow();
@@ -122,7 +146,10 @@ describe('indexes', () => {
           over = false;
           const drop = db.collection('gone').drop();
           drop.then(ended, ended);
-          await waitFor(async () => over || (await opsOf(admin, { 'command.drop': 'gone' })) > 0, { timeoutMs: 20_000, what: 'the drop to be under way' });
+          await waitFor(async () => over || (await opsOf(admin, { 'command.drop': 'gone' })) > 0, {
+            timeoutMs: 20_000,
+            what: 'the drop to be under way',
+          });
           await admin.command({ configureFailPoint: hang, mode: 'off' });
           await drop;
           await expect(second.building).rejects.toThrow();
@@ -172,7 +199,11 @@ describe('indexes', () => {
         await mod(db, 'c', { index: { name: 'ab', prepareUnique: true } });
       },
       during: async ({ db }) => {
-        await mod(db, 'c', { validator: { b: { $type: 'int' } }, validationLevel: 'moderate', validationAction: 'warn' });
+        await mod(db, 'c', {
+          validator: { b: { $type: 'int' } },
+          validationLevel: 'moderate',
+          validationAction: 'warn',
+        });
         await mod(db, 'c', { changeStreamPreAndPostImages: { enabled: true } });
         await mod(db, 'c', { index: { name: 'a', hidden: true } });
         await mod(db, 'c', { index: { keyPattern: { b: 1 }, hidden: false } });
@@ -188,7 +219,9 @@ describe('indexes', () => {
         await db.collection('capped').insertMany(many(50, (i) => ({ _id: 200 + i, pad })));
       },
       after: async ({ copy, db }) => {
-        const found = Object.fromEntries((await indexesOf(copy.collection('c'))).map((index) => [index['name'], index]));
+        const found = Object.fromEntries(
+          (await indexesOf(copy.collection('c'))).map((index) => [index['name'], index]),
+        );
         expect(found['a']).toMatchObject({ hidden: true });
         expect(found['b']?.['hidden']).toBeUndefined();
         expect(found['c']).toMatchObject({ unique: true });
@@ -198,7 +231,9 @@ describe('indexes', () => {
 });
 
 async function opsOf(admin: Db, filter: Document): Promise<number> {
-  return (await admin.aggregate([{ $currentOp: { allUsers: true, idleConnections: true } }, { $match: filter }]).toArray()).length;
+  return (
+    await admin.aggregate([{ $currentOp: { allUsers: true, idleConnections: true } }, { $match: filter }]).toArray()
+  ).length;
 }
 
 const mod = (db: Db, collMod: string, change: Document): Promise<unknown> => db.command({ collMod, ...change });
@@ -218,14 +253,29 @@ async function swap(c: Collection, times: number): Promise<void> {
 async function kinds(db: Db, name: string): Promise<void> {
   const c = db.collection(name);
   await c.insertMany(
-    many(40, (i) => ({ _id: i, a: i, b: `text ${i}`, t: 'grüner Vogel', geo: { type: 'Point', coordinates: [i, i] }, flat: [i, i], m: [i, { x: i }], pad })),
+    many(40, (i) => ({
+      _id: i,
+      a: i,
+      b: `text ${i}`,
+      t: 'grüner Vogel',
+      geo: { type: 'Point', coordinates: [i, i] },
+      flat: [i, i],
+      m: [i, { x: i }],
+      pad,
+    })),
   );
   const indexes = [
     { key: { a: 1 }, name: 'partial', partialFilterExpression: { a: { $gt: 5 } } },
     { key: { a: -1 }, name: 'sparse', sparse: true },
     { key: { '$**': 1 }, name: 'wildcard', wildcardProjection: { pad: 0, 'm.x': 0 } },
     { key: { 'm.$**': 1 }, name: 'sub wildcard' },
-    { key: { t: 'text', b: 'text', a: 1 }, name: 'text', weights: { t: 5 }, default_language: 'german', language_override: 'lang' },
+    {
+      key: { t: 'text', b: 'text', a: 1 },
+      name: 'text',
+      weights: { t: 5 },
+      default_language: 'german',
+      language_override: 'lang',
+    },
     { key: { geo: '2dsphere' }, name: 'sphere' },
     { key: { geo: '2dsphere', a: 1 }, name: 'sphere 2', '2dsphereIndexVersion': 2 },
     { key: { flat: '2d' }, name: 'flat', bits: 20, min: -100, max: 200.5 },
@@ -249,6 +299,10 @@ async function kinds(db: Db, name: string): Promise<void> {
     { key: { z: 1e300 }, name: 'huge' },
   ];
   let taken = 0;
-  for (const index of legacy) await db.command({ createIndexes: name, indexes: [index] }).then(() => (taken += 1), () => undefined);
+  for (const index of legacy)
+    await db.command({ createIndexes: name, indexes: [index] }).then(
+      () => (taken += 1),
+      () => undefined,
+    );
   expect(taken).toBeGreaterThan(2);
 }

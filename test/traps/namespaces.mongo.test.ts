@@ -5,7 +5,8 @@ import { armFailpoint } from '../../src/kernel/failpoint.ts';
 import { freshName, migrateScenario, openMigration, usePair } from './harness.ts';
 
 const pair = usePair();
-const many = (count: number, of: (i: number) => Document): never[] => Array.from({ length: count }, (_, i) => of(i)) as never[];
+const many = (count: number, of: (i: number) => Document): never[] =>
+  Array.from({ length: count }, (_, i) => of(i)) as never[];
 const by = (id: unknown): never => ({ _id: id }) as never;
 const pad = 'x'.repeat(80);
 const rows = (count = 60, more: Document = {}): never[] => many(count, (i) => ({ _id: i, ...more, pad }));
@@ -48,7 +49,10 @@ describe('renames', () => {
       before: async ({ db, source }) => {
         await db.collection('a').insertMany(rows());
         await db.collection('a').createIndex({ pad: 1 });
-        await source.db(other).collection('old').insertMany(rows(60, { of: 'other' }));
+        await source
+          .db(other)
+          .collection('old')
+          .insertMany(rows(60, { of: 'other' }));
       },
       during: async ({ source }) => rename(source, `${name}.a`, `${other}.a`),
       flowing: async ({ source, db }) => {
@@ -68,12 +72,24 @@ describe('renames', () => {
         await db.collection('out').createIndex({ old: 1 });
       },
       during: async ({ db }) => {
-        await db.collection('a').aggregate([{ $set: { made: 1 } }, { $out: 'out' }]).toArray();
-        await db.collection('a').aggregate([{ $set: { made: 2 } }, { $out: 'new' }]).toArray();
+        await db
+          .collection('a')
+          .aggregate([{ $set: { made: 1 } }, { $out: 'out' }])
+          .toArray();
+        await db
+          .collection('a')
+          .aggregate([{ $set: { made: 2 } }, { $out: 'new' }])
+          .toArray();
       },
       flowing: async ({ db }) => {
-        await db.collection('a').aggregate([{ $match: { _id: { $lt: 9 } } }, { $set: { made: 3 } }, { $out: 'out' }]).toArray();
-        await db.collection('a').aggregate([{ $merge: { into: 'new', whenMatched: 'replace' } }]).toArray();
+        await db
+          .collection('a')
+          .aggregate([{ $match: { _id: { $lt: 9 } } }, { $set: { made: 3 } }, { $out: 'out' }])
+          .toArray();
+        await db
+          .collection('a')
+          .aggregate([{ $merge: { into: 'new', whenMatched: 'replace' } }])
+          .toArray();
       },
     }));
 
@@ -90,7 +106,8 @@ describe('renames', () => {
         await db.collection('renamed').updateMany({}, { $set: { after: 1 } });
         await db.collection('c').insertMany(rows(10));
       },
-    }));
+    }),
+  );
 
   it('into and out of the chosen namespaces', async () => {
     const [name, outside] = [freshName(), freshName()];
@@ -99,7 +116,8 @@ describe('renames', () => {
       db: name,
       options: { include: [`${name}.in*`] },
       before: async ({ db, source }) => {
-        for (const own of ['in_a', 'in_b', 'out_a', 'out_b', 'out_c']) await db.collection(own).insertMany(rows(60, { of: own }));
+        for (const own of ['in_a', 'in_b', 'out_a', 'out_b', 'out_c'])
+          await db.collection(own).insertMany(rows(60, { of: own }));
         await source.db(outside).collection('far').insertMany(rows());
       },
       during: async ({ db }) => {
@@ -189,7 +207,10 @@ describe('drops and creations', () => {
       flowing: async ({ db, source }) => {
         // A server takes no two databases whose names differ in case only.
         await db.dropDatabase();
-        await source.db(upper).collection('orders').insertMany(rows(10, { other: 1 }));
+        await source
+          .db(upper)
+          .collection('orders')
+          .insertMany(rows(10, { other: 1 }));
       },
       after: async ({ target }) => {
         expect(await names(target, upper)).toEqual(['orders']);

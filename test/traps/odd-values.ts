@@ -7,7 +7,10 @@ import { decimal, doc, double, element, int32, int64, le32, string, text } from 
 export function largest(id: string): Buffer {
   const head = Buffer.concat([string('_id', id), Buffer.from([0x02]), Buffer.from('pad\0')]);
   const room = 16 * 1024 * 1024 - 4 - head.length - 4 - 1 - 1;
-  return doc(string('_id', id), element(0x02, 'pad', Buffer.concat([le32(room + 1), Buffer.alloc(room, 0x61), Buffer.from([0])])));
+  return doc(
+    string('_id', id),
+    element(0x02, 'pad', Buffer.concat([le32(room + 1), Buffer.alloc(room, 0x61), Buffer.from([0])])),
+  );
 }
 
 export function oddNumbers(from: number): Buffer[] {
@@ -59,7 +62,12 @@ export function oddTypes(from: number): Buffer[] {
 
 /** A stored zero timestamp: the server replaces it on insert, and keeps it in an update by pipeline. */
 export async function zeroTime(source: Parameters<typeof insertRaw>[0], name: string, id: number): Promise<void> {
-  await insertRaw(source, `${name}.c`, [doc(int32('_id', id), element(0x03, 'sub', doc(element(0x11, 'ts', Buffer.alloc(8)))), int32('n', 1))]);
+  await insertRaw(source, `${name}.c`, [
+    doc(int32('_id', id), element(0x03, 'sub', doc(element(0x11, 'ts', Buffer.alloc(8)))), int32('n', 1)),
+  ]);
   const zero = new Timestamp({ t: 0, i: 0 });
-  await source.db(name).collection('c').updateOne({ _id: id } as never, [{ $set: { ts: zero, n: 2 } }]);
+  await source
+    .db(name)
+    .collection('c')
+    .updateOne({ _id: id } as never, [{ $set: { ts: zero, n: 2 } }]);
 }

@@ -1,5 +1,5 @@
 /** BSON by the byte, for values that no driver writes: `doc(int32('a', 1), element(0x06, 'u'))`. */
-import { Binary, type Document } from 'bson';
+import type { Binary, Document } from 'bson';
 import type { Collection, MongoClient } from 'mongodb';
 
 /** One element: type, name, value. */

@@ -4,8 +4,15 @@ import { type ReplicaSet, waitFor } from '../servers/index.ts';
 
 /** The position of the oldest entry the log still has. */
 export async function oldestEntry(set: ReplicaSet): Promise<string> {
-  const [first] = await (await set.client()).db('local').collection('oplog.rs').find().sort({ $natural: 1 }).limit(1).toArray();
-  const { t, i } = first?.['ts'] as Timestamp;
+  const [first] = await (await set.client())
+    .db('local')
+    .collection('oplog.rs')
+    .find()
+    .sort({ $natural: 1 })
+    .limit(1)
+    .toArray();
+  if (first === undefined) throw new Error('the log is empty');
+  const { t, i } = first['ts'] as Timestamp;
   return [t, i].map((n) => (n >>> 0).toString(16).padStart(8, '0')).join('');
 }
 
@@ -15,7 +22,10 @@ export async function rollOver(set: ReplicaSet, position: string): Promise<void>
   const pad = 'n'.repeat(1024 * 1024);
   await waitFor(
     async () => {
-      await client.db('neighbour').collection('busy').insertMany(Array.from({ length: 8 }, () => ({ pad })));
+      await client
+        .db('neighbour')
+        .collection('busy')
+        .insertMany(Array.from({ length: 8 }, () => ({ pad })));
       await client.db('neighbour').collection('busy').deleteMany({});
       // The log is kept for as long as a recovery would need it: until the next checkpoint.
       await client.db('admin').command({ fsync: 1 });

@@ -4,16 +4,17 @@ import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { ClientSession, Document, MongoClient } from 'mongodb';
+import { type ClientSession, type Document, type MongoClient, Timestamp } from 'mongodb';
 import { describe, expect, it } from 'vitest';
-import { type Pair, freshName, migrateScenario, openMigration, usePair } from './harness.ts';
 import { startReplicaSet, waitFor } from '../servers/index.ts';
+import { compareClusters } from '../tools/compare-clusters.ts';
+import { freshName, migrateScenario, openMigration, type Pair, usePair } from './harness.ts';
 import { prepare } from './prepare.ts';
 import { oldestEntry, rollOver } from './rollover.ts';
-import { compareClusters } from '../tools/compare-clusters.ts';
 
 const pair = usePair();
-const many = (count: number, of: (i: number) => Document): never[] => Array.from({ length: count }, (_, i) => of(i)) as never[];
+const many = (count: number, of: (i: number) => Document): never[] =>
+  Array.from({ length: count }, (_, i) => of(i)) as never[];
 const by = (id: unknown): never => ({ _id: id }) as never;
 const pad = 'x'.repeat(80);
 
@@ -22,14 +23,20 @@ describe('start point and checkpoints', () => {
     const name = freshName();
     const { source } = pair();
     const client = await source.client();
-    await client.db(name).collection('c').insertMany(many(80, (i) => ({ _id: i, pad })));
+    await client
+      .db(name)
+      .collection('c')
+      .insertMany(many(80, (i) => ({ _id: i, pad })));
     const admin = client.db('admin');
     const failpoint = 'hangAfterCollectionInserts';
     await admin.command({ configureFailPoint: failpoint, mode: 'alwaysOn', data: { collectionNS: `${name}.c` } });
     const migration = await openMigration(pair(), name);
     try {
       // It has its place in the log, and has not committed.
-      const slow = client.db(name).collection('c').insertOne({ _id: 'slow' } as never);
+      const slow = client
+        .db(name)
+        .collection('c')
+        .insertOne({ _id: 'slow' } as never);
       await admin.command({ waitForFailPoint: failpoint, timesEntered: 1, maxTimeMS: 30_000 });
       const copying = migration.runUntil('copied');
       copying.catch(() => undefined);
@@ -62,10 +69,15 @@ describe('start point and checkpoints', () => {
       pair: pair(),
       before: async ({ db, source }) => {
         await db.collection('c').insertMany(many(80, (i) => ({ _id: i, pad })));
-        sessions.push((large = source.startSession()), (prepared = source.startSession()), (aborted = source.startSession()));
+        large = source.startSession();
+        prepared = source.startSession();
+        aborted = source.startSession();
+        sessions.push(large, prepared, aborted);
         for (const session of sessions) session.startTransaction();
         for (let i = 0; i < 20; i += 1) {
-          await db.collection('c').insertOne({ _id: `large ${i}`, pad: 'x'.repeat(1024 * 1024) } as never, { session: large });
+          await db
+            .collection('c')
+            .insertOne({ _id: `large ${i}`, pad: 'x'.repeat(1024 * 1024) } as never, { session: large });
         }
         await db.collection('c').updateOne(by(3), { $set: { by: 'large' } }, { session: large });
         await db.collection('c').insertOne({ _id: 'prepared' } as never, { session: prepared });
@@ -132,14 +144,20 @@ describe('start point and checkpoints', () => {
           await db.collection('c').insertMany(many(300, (i) => ({ _id: i, n: 0, pad })));
         },
         during: async ({ db, source, events }) => {
-          const position = String(events.find(({ kind }) => kind === 'time-point')?.data['position'] ?? (await firstTimePoint(source)));
+          const position = String(
+            events.find(({ kind }) => kind === 'time-point')?.data['position'] ?? (await firstTimePoint(source)),
+          );
           const [t, i] = [Number.parseInt(position.slice(0, 8), 16), Number.parseInt(position.slice(8), 16)];
-          const { Timestamp } = await import('bson');
+
           // Until the server itself says that the first time point can no longer be read.
           await waitFor(
             async () => {
               await db.collection('c').updateMany({}, { $inc: { n: 1 } });
-              const read = { find: 'c', limit: 1, readConcern: { level: 'snapshot', atClusterTime: new Timestamp({ t, i }) } };
+              const read = {
+                find: 'c',
+                limit: 1,
+                readConcern: { level: 'snapshot', atClusterTime: new Timestamp({ t, i }) },
+              };
               return db.command(read).then(
                 () => false,
                 (error: { codeName?: string }) => error.codeName === 'SnapshotTooOld',
@@ -242,13 +260,23 @@ describe('start point and checkpoints', () => {
 });
 
 async function underWay(client: MongoClient, filter: Document): Promise<number> {
-  const found = await client.db('admin').aggregate([{ $currentOp: { allUsers: true } }, { $match: filter }]).toArray();
+  const found = await client
+    .db('admin')
+    .aggregate([{ $currentOp: { allUsers: true } }, { $match: filter }])
+    .toArray();
   return found.length;
 }
 
 /** The newest note of a run in the log: no time point lies after it. */
 async function firstTimePoint(client: MongoClient): Promise<string> {
-  const [note] = await client.db('local').collection('oplog.rs').find({ 'o.godwit.catalog': 'after' }).sort({ $natural: -1 }).limit(1).toArray();
-  const { t, i } = note?.['ts'] as { t: number; i: number };
+  const [note] = await client
+    .db('local')
+    .collection('oplog.rs')
+    .find({ 'o.godwit.catalog': 'after' })
+    .sort({ $natural: -1 })
+    .limit(1)
+    .toArray();
+  if (note === undefined) throw new Error('no run has noted its time point yet');
+  const { t, i } = note['ts'] as { t: number; i: number };
   return [t, i].map((n) => n.toString(16).padStart(8, '0')).join('');
 }

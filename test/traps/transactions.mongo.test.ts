@@ -1,8 +1,15 @@
 /** Traps in transactions and sessions: many entries, one commit; and readers who see either all of it or nothing. */
-import { Timestamp, serialize } from 'bson';
+import { serialize, Timestamp } from 'bson';
 import type { ClientSession, Document, MongoClient } from 'mongodb';
 import { describe, expect, it } from 'vitest';
-import { Cluster, OplogApplier, OplogSource, makeSelection, readCatalog, trackedOf } from '../../src/adapters/mongodb/index.ts';
+import {
+  Cluster,
+  makeSelection,
+  OplogApplier,
+  OplogSource,
+  readCatalog,
+  trackedOf,
+} from '../../src/adapters/mongodb/index.ts';
 import type { Position } from '../../src/kernel/position.ts';
 import { POSITION_ZERO } from '../../src/kernel/position.ts';
 import { freshName, migrateScenario, usePair } from './harness.ts';
@@ -10,7 +17,8 @@ import { prepare } from './prepare.ts';
 import { uuidOf } from './raw.ts';
 
 const pair = usePair();
-const many = (count: number, of: (i: number) => Document): never[] => Array.from({ length: count }, (_, i) => of(i)) as never[];
+const many = (count: number, of: (i: number) => Document): never[] =>
+  Array.from({ length: count }, (_, i) => of(i)) as never[];
 const by = (id: unknown): never => ({ _id: id }) as never;
 const pad = 'x'.repeat(80);
 const rows = (): never[] => many(80, (i) => ({ _id: i, n: 0, pad }));
@@ -25,10 +33,15 @@ async function open(client: MongoClient, work: (session: ClientSession) => Promi
 
 describe('transactions and sessions', () => {
   it('a transaction of several log entries', { timeout: 240_000 }, () => {
-    const large = async ({ source, db }: { source: MongoClient; db: import('mongodb').Db }, round: number): Promise<void> => {
+    const large = async (
+      { source, db }: { source: MongoClient; db: import('mongodb').Db },
+      round: number,
+    ): Promise<void> => {
       const session = await open(source, async (s) => {
         for (let i = 0; i < 20; i += 1) {
-          await db.collection('c').insertOne({ _id: `${round} ${i}`, pad: 'y'.repeat(1024 * 1024) } as never, { session: s });
+          await db
+            .collection('c')
+            .insertOne({ _id: `${round} ${i}`, pad: 'y'.repeat(1024 * 1024) } as never, { session: s });
           await db.collection('c').updateOne(by(i), { $inc: { n: 1 } }, { session: s });
         }
         await db.collection('d').deleteMany({ _id: { $lt: 5 + round } } as never, { session: s });
@@ -36,7 +49,10 @@ describe('transactions and sessions', () => {
       });
       await session.commitTransaction();
       await session.endSession();
-      const parts = await source.db('local').collection('oplog.rs').countDocuments({ 'o.partialTxn': true, 'o.applyOps.ns': `${db.databaseName}.c` });
+      const parts = await source
+        .db('local')
+        .collection('oplog.rs')
+        .countDocuments({ 'o.partialTxn': true, 'o.applyOps.ns': `${db.databaseName}.c` });
       expect(parts).toBeGreaterThanOrEqual(round);
     };
     return migrateScenario({
@@ -87,7 +103,13 @@ describe('transactions and sessions', () => {
         await commits[4]?.();
       },
       after: async ({ copy }) => {
-        const ids = (await copy.collection('c').find({ _id: { $type: 'string' } }).sort({ _id: 1 }).toArray()).map(({ _id }) => String(_id));
+        const ids = (
+          await copy
+            .collection('c')
+            .find({ _id: { $type: 'string' } })
+            .sort({ _id: 1 })
+            .toArray()
+        ).map(({ _id }) => String(_id));
         expect(ids).toEqual(['between', 'committed in the copy', 'committed later', 'while it flows']);
       },
     });
@@ -100,12 +122,18 @@ describe('transactions and sessions', () => {
       pair: pair(),
       before: async ({ db }) => db.collection('c').insertMany(rows()),
       during: async ({ source, db }) => {
-        await source.db('admin').command({ applyOps: [] }).catch(() => undefined);
+        await source
+          .db('admin')
+          .command({ applyOps: [] })
+          .catch(() => undefined);
         // One that only read: prepared, it is an entry without operations.
         const session = await open(source, (s) => db.collection('c').findOne(by(1), { session: s }));
         await (await prepare(source, session))();
         sessions.push(session);
-        const empty = await source.db('local').collection('oplog.rs').countDocuments({ op: 'c', 'o.applyOps': { $size: 0 } });
+        const empty = await source
+          .db('local')
+          .collection('oplog.rs')
+          .countDocuments({ op: 'c', 'o.applyOps': { $size: 0 } });
         expect(empty).toBeGreaterThan(0);
       },
       flowing: async ({ db }) => db.collection('c').insertOne(by('after')),
@@ -124,8 +152,16 @@ describe('transactions and sessions', () => {
       },
       flowing: async ({ source, name }) => {
         const ops = [
-          { op: 'c', ns: 'admin.$cmd', o: { applyOps: [{ op: 'u', ns: `${name}.c`, o2: { _id: 1 }, o: { $v: 2, diff: { u: { n: 9 } } } }] } },
-          { op: 'c', ns: `${name}.$cmd`, o: { create: 'made by it', idIndex: { v: 2, key: { _id: 1 }, name: '_id_' } } },
+          {
+            op: 'c',
+            ns: 'admin.$cmd',
+            o: { applyOps: [{ op: 'u', ns: `${name}.c`, o2: { _id: 1 }, o: { $v: 2, diff: { u: { n: 9 } } } }] },
+          },
+          {
+            op: 'c',
+            ns: `${name}.$cmd`,
+            o: { create: 'made by it', idIndex: { v: 2, key: { _id: 1 }, name: '_id_' } },
+          },
           { op: 'd', ns: `${name}.c`, o: { _id: 2 } },
         ];
         await source.db('admin').command({ applyOps: ops });
@@ -144,7 +180,9 @@ describe('transactions and sessions', () => {
     const insert = (i: number): Document => ({ op: 'i', ns: `${name}.c`, ui, o: { _id: i, a: 1 }, o2: { _id: i } });
     // As MongoDB 8.0 logs an insertMany: no transaction, several of them in a row with one session.
     const vectored = (n: number, from: number): Document => ({
-      ...(n === 3 ? {} : { lsid, txnNumber: 1n, prevOpTime: { ts: new Timestamp({ t: 0, i: 0 }), t: -1n }, multiOpType: 1 }),
+      ...(n === 3
+        ? {}
+        : { lsid, txnNumber: 1n, prevOpTime: { ts: new Timestamp({ t: 0, i: 0 }), t: -1n }, multiOpType: 1 }),
       op: 'c',
       ns: 'admin.$cmd',
       o: { applyOps: [insert(from), insert(from + 1)] },
@@ -153,9 +191,14 @@ describe('transactions and sessions', () => {
       v: 2n,
       wall: new Date(),
     });
-    const nested = { ...vectored(4, 0), o: { applyOps: [{ op: 'c', ns: 'admin.$cmd', o: { applyOps: [insert(100), insert(101)] } }] } };
+    const nested = {
+      ...vectored(4, 0),
+      o: { applyOps: [{ op: 'c', ns: 'admin.$cmd', o: { applyOps: [insert(100), insert(101)] } }] },
+    };
     await withApplier(name, async (applier) => {
-      const bytes = Buffer.concat([vectored(1, 0), vectored(2, 10), vectored(3, 20), nested].map((entry) => Buffer.from(serialize(entry))));
+      const bytes = Buffer.concat(
+        [vectored(1, 0), vectored(2, 10), vectored(3, 20), nested].map((entry) => Buffer.from(serialize(entry))),
+      );
       const block = { first: 'f000000000000001' as Position, last: 'f000000000000004' as Position, count: 4, bytes };
       for await (const _ of applier.apply(block, new AbortController().signal));
     });
@@ -163,7 +206,14 @@ describe('transactions and sessions', () => {
     expect(ids).toEqual([0, 1, 10, 11, 20, 21, 100, 101]);
     // An operation of later servers that is not known must stop the run, never be passed over.
     await withApplier(name, async (applier) => {
-      const unknown = { op: 'xi', ns: `${name}.c`, ui, o: { _id: 1 }, ts: new Timestamp({ t: 0xf0000001, i: 1 }), wall: new Date() };
+      const unknown = {
+        op: 'xi',
+        ns: `${name}.c`,
+        ui,
+        o: { _id: 1 },
+        ts: new Timestamp({ t: 0xf0000001, i: 1 }),
+        wall: new Date(),
+      };
       const at = 'f000000100000001' as Position;
       const apply = async (): Promise<void> => {
         const block = { first: at, last: at, count: 1, bytes: Buffer.from(serialize(unknown)) };
@@ -178,7 +228,10 @@ describe('transactions and sessions', () => {
     const [source, target] = [await pair().source.client(), await pair().target.client()];
     const accounts = source.db(name).collection('accounts');
     await accounts.insertMany(many(40, (i) => ({ _id: i, balance: 100 })));
-    await target.db(name).collection('accounts').insertMany(many(40, (i) => ({ _id: i, balance: 100 })));
+    await target
+      .db(name)
+      .collection('accounts')
+      .insertMany(many(40, (i) => ({ _id: i, balance: 100 })));
     const sums: number[] = [];
     let versions = 0;
     await withApplier(name, async (applier, { cluster, from }) => {
@@ -196,13 +249,21 @@ describe('transactions and sessions', () => {
       const stop = new AbortController();
       const oplog = new OplogSource({ cluster, selection: makeSelection([name], [], []), readFrom: 'primary' });
       let end: Position | undefined;
-      writing.then((position) => (end = position), () => stop.abort());
+      writing.then(
+        (position) => (end = position),
+        () => stop.abort(),
+      );
       let last = '';
       for await (const block of oplog.stream(from, stop.signal)) {
         for await (const applied of applier.apply(block, stop.signal)) {
           // What a reader of the target sees at the time that is told for this position.
-          const at = new Timestamp({ t: Number.parseInt(applied.targetPosition.slice(0, 8), 16), i: Number.parseInt(applied.targetPosition.slice(8), 16) });
-          const { cursor } = await target.db(name).command({ find: 'accounts', batchSize: 100, readConcern: { level: 'snapshot', atClusterTime: at } });
+          const at = new Timestamp({
+            t: Number.parseInt(applied.targetPosition.slice(0, 8), 16),
+            i: Number.parseInt(applied.targetPosition.slice(8), 16),
+          });
+          const { cursor } = await target
+            .db(name)
+            .command({ find: 'accounts', batchSize: 100, readConcern: { level: 'snapshot', atClusterTime: at } });
           const docs = cursor.firstBatch as { balance: number }[];
           sums.push(docs.reduce((sum, { balance }) => sum + balance, 0));
           const version = docs.map(({ balance }) => balance).join();
@@ -236,7 +297,12 @@ async function withApplier(
         target,
         selection,
         lanes: 4,
-        memory: { collections: catalog.collections.map((spec) => trackedOf(spec, selection.target(spec.db, spec.name), catalog.position)), transactions: [] },
+        memory: {
+          collections: catalog.collections.map((spec) =>
+            trackedOf(spec, selection.target(spec.db, spec.name), catalog.position),
+          ),
+          transactions: [],
+        },
         after: catalog.position,
         structureAsOf: catalog.position,
         fuzzyUntil: POSITION_ZERO,
@@ -254,4 +320,3 @@ async function withApplier(
     await Promise.all([cluster.close(), target.close()]);
   }
 }
-

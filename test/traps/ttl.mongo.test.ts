@@ -3,13 +3,14 @@ import type { Db, Document } from 'mongodb';
 import { describe, expect, it } from 'vitest';
 import { armFailpoint } from '../../src/kernel/failpoint.ts';
 import { waitFor } from '../servers/index.ts';
-import { migrateScenario, openMigration, freshName, usePair } from './harness.ts';
+import { freshName, migrateScenario, openMigration, usePair } from './harness.ts';
 
 const pair = usePair({
   source: { setParameter: { ttlMonitorSleepSecs: 1 } },
   target: { setParameter: { ttlMonitorSleepSecs: 1 } },
 });
-const many = (count: number, of: (i: number) => Document): never[] => Array.from({ length: count }, (_, i) => of(i)) as never[];
+const many = (count: number, of: (i: number) => Document): never[] =>
+  Array.from({ length: count }, (_, i) => of(i)) as never[];
 const pad = 'x'.repeat(60);
 const ago = (seconds: number): Date => new Date(Date.now() - seconds * 1000);
 
@@ -31,7 +32,10 @@ describe('indexes that expire documents', () => {
     try {
       await db.collection('c').insertMany(many(60, (i) => ({ _id: i, at: ago(1000), pad })));
       await db.collection('c').createIndex({ at: 1 }, { expireAfterSeconds: 1 });
-      await db.createCollection('clustered', { clusteredIndex: { key: { _id: 1 }, unique: true }, expireAfterSeconds: 1 } as never);
+      await db.createCollection('clustered', {
+        clusteredIndex: { key: { _id: 1 }, unique: true },
+        expireAfterSeconds: 1,
+      } as never);
       await db.collection('clustered').insertMany(many(60, (i) => ({ _id: ago(1000 + i), pad })));
       await migration.runUntil('copied');
       await passOfTtlMonitor(copy);
@@ -45,10 +49,14 @@ describe('indexes that expire documents', () => {
       expect(await copy.collection('clustered').countDocuments()).toBe(60);
       await migration.ask('cutover');
       // And from the switch on it does.
-      await waitFor(async () => (await copy.collection('c').countDocuments()) + (await copy.collection('clustered').countDocuments()) === 0, {
-        timeoutMs: 30_000,
-        what: 'the target to expire what is past its time',
-      });
+      await waitFor(
+        async () =>
+          (await copy.collection('c').countDocuments()) + (await copy.collection('clustered').countDocuments()) === 0,
+        {
+          timeoutMs: 30_000,
+          what: 'the target to expire what is past its time',
+        },
+      );
     } finally {
       await migration.close();
       await admin.command({ setParameter: 1, ttlMonitorEnabled: true });
@@ -63,7 +71,10 @@ describe('indexes that expire documents', () => {
         await db.collection('c').createIndex({ at: 1 }, { expireAfterSeconds: 4000, name: 'at' });
         await db.collection('c').createIndex({ at: 1, n: 1 }, { name: 'never' });
         await db.collection('c').createIndex({ other: 1 }, { name: 'plain' });
-        await db.createCollection('clustered', { clusteredIndex: { key: { _id: 1 }, unique: true }, expireAfterSeconds: 5000 } as never);
+        await db.createCollection('clustered', {
+          clusteredIndex: { key: { _id: 1 }, unique: true },
+          expireAfterSeconds: 5000,
+        } as never);
       },
       during: async ({ db }) => {
         await db.command({ collMod: 'c', index: { name: 'at', expireAfterSeconds: 5000 } });
@@ -102,17 +113,26 @@ describe('indexes that expire documents', () => {
         expired = source
           .db('admin')
           .command({ setParameter: 1, ttlMonitorEnabled: true })
-          .then(() => waitFor(async () => (await db.collection('c').countDocuments()) === 60, { timeoutMs: 30_000, what: 'the source to expire' }));
+          .then(() =>
+            waitFor(async () => (await db.collection('c').countDocuments()) === 60, {
+              timeoutMs: 30_000,
+              what: 'the source to expire',
+            }),
+          );
       });
       await migration.ask('cutover');
       await expired;
-      await waitFor(async () => (await copy.collection('c').countDocuments()) === 60, { timeoutMs: 30_000, what: 'both sides to have expired' });
+      await waitFor(async () => (await copy.collection('c').countDocuments()) === 60, {
+        timeoutMs: 30_000,
+        what: 'both sides to have expired',
+      });
       await target.db('admin').command({ setParameter: 1, ttlMonitorEnabled: false });
       await migration.stop();
       expect((await migration.compare()).differences).toEqual([]);
     } finally {
       await migration.close();
-      for (const client of [source, target]) await client.db('admin').command({ setParameter: 1, ttlMonitorEnabled: true });
+      for (const client of [source, target])
+        await client.db('admin').command({ setParameter: 1, ttlMonitorEnabled: true });
     }
   });
 });

@@ -12,6 +12,8 @@ export interface Selection {
   wholeDatabase(db: string): boolean;
   /** Target names of a source namespace. */
   target(db: string, collection: string): { db: string; collection: string };
+  /** Whether a namespace of the target is the place of a chosen one: others there are not ours to judge or to touch. */
+  ownsTarget(db: string, collection: string): boolean;
   /** Regular expressions (server dialect) that match every chosen namespace, and the commands of its databases. */
   readonly namespacePattern: string;
   readonly commandPattern: string;
@@ -116,13 +118,29 @@ export function makeSelection(
       db !== '' &&
       (includes.length === 0 || includes.some((p) => p.all && p.db.test(db))) &&
       !excludes.some((p) => p.db.test(db)),
-    target: renames,
+    target: renames.target,
+    ownsTarget: (db, collection) =>
+      renames.origins(db, collection).some((origin) => {
+        const place = renames.target(origin.db, origin.collection);
+        return includesCollection(origin.db, origin.collection) && place.db === db && place.collection === collection;
+      }),
     namespacePattern: `^(?:${[...new Set(namespaceSources)].join('|')})$`,
     commandPattern: `^(?:${[...new Set(databaseSources)].join('|')})\\.\\$cmd$`,
   };
 }
 
-function makeRenames(rename: readonly string[]): Selection['target'] {
+interface Name {
+  readonly db: string;
+  readonly collection: string;
+}
+
+interface Renames {
+  target(db: string, collection: string): Name;
+  /** Source namespaces that may have this place at the target. */
+  origins(db: string, collection: string): Name[];
+}
+
+function makeRenames(rename: readonly string[]): Renames {
   const databases = new Map<string, string>();
   const collections = new Map<string, { db: string; collection: string }>();
   for (const text of rename) {
@@ -136,12 +154,26 @@ function makeRenames(rename: readonly string[]): Selection['target'] {
     if (from.includes('.')) collections.set(from, { db: target.db, collection: target.collection });
     else databases.set(source.db, target.db);
   }
-  return (db, collection) => {
-    const plain = plainName(collection);
-    const exact = collections.get(`${db}.${plain}`);
-    if (exact) {
-      return { db: exact.db, collection: plain === collection ? exact.collection : BUCKETS + exact.collection };
-    }
-    return { db: databases.get(db) ?? db, collection };
+  return {
+    target: (db, collection) => {
+      const plain = plainName(collection);
+      const exact = collections.get(`${db}.${plain}`);
+      if (exact) {
+        return { db: exact.db, collection: plain === collection ? exact.collection : BUCKETS + exact.collection };
+      }
+      return { db: databases.get(db) ?? db, collection };
+    },
+    origins: (db, collection) => {
+      const plain = plainName(collection);
+      const bucket = plain === collection ? '' : BUCKETS;
+      const origins: Name[] = [{ db, collection }];
+      for (const [from, to] of databases) if (to === db) origins.push({ db: from, collection });
+      for (const [from, to] of collections) {
+        if (to.db !== db || to.collection !== plain) continue;
+        const origin = parsePattern(from);
+        origins.push({ db: origin.db, collection: bucket + origin.collection });
+      }
+      return origins;
+    },
   };
 }

@@ -107,8 +107,6 @@ const NO_BYTES = Buffer.alloc(0);
 export interface ReadOptions {
   /** Raw read concern document. */
   readonly readConcern: Buffer;
-  /** Overrides the lower bound: a raw `{_id: …}` document. */
-  readonly from?: Buffer;
   readonly batchSize: number;
 }
 
@@ -122,7 +120,7 @@ export function findChunk(
   if (collection.uuid === undefined) out.appendString('find', collection.name);
   else out.appendElement(0x05, 'find', uuidBytes(collection.uuid));
   if (findElement(bounds, 0, 'natural') < 0) {
-    const min = options.from ?? subDoc(bounds, 'min');
+    const min = subDoc(bounds, 'min');
     const max = subDoc(bounds, 'max');
     if (findElement(bounds, 0, 'maxKey') >= 0) {
       out.startDocument('filter').appendElement(MAX_KEY, '_id', NO_BYTES).end();

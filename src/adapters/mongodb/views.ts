@@ -40,6 +40,7 @@ export async function makeViews(
   for (const item of present) {
     // Somebody else's views may live in the same database: only what a chosen name leads to is ours to drop.
     const ours = byName.has(item.name) || (selection.includes(db, item.name) && selection.target(db, item.name).collection === item.name);
+    if (!selection.ownsTarget(targetDb, item.name)) continue;
     if (byName.get(item.name)?.options.equals(item.options)) byName.delete(item.name);
     else if (ours) await dropCollection(target, { db: targetDb, collection: item.name });
   }

@@ -1,45 +1,83 @@
 import { failpoint } from '../../kernel/failpoint.ts';
 import { GodwitError } from '../../kernel/errors.ts';
+import type { Drift } from '../../kernel/ports.ts';
 import { withRetry } from '../../kernel/retry.ts';
 import type { FenceKind } from './api.ts';
 import { openEntries } from './entries.ts';
 import { makeFence } from './fences.ts';
 import { setGeneration } from './generations.ts';
-import { prove } from './proving.ts';
-import { type CutoverRecord, KEY, type RunContext } from './run-context.ts';
+import type { Link } from './link.ts';
+import { prove, proveLastChanges } from './proving.ts';
+import { type CutoverRecord, KEY, type ProofRecord, type RunContext } from './run-context.ts';
 import { planTurn, sidesOf } from './sides.ts';
 
 /**
- * Returns to the source after a switch: the target is fenced, what was written
- * there is drained to the source, the address moves back, and the source's
- * users may write again. Every step may be repeated after a crash.
+ * Returns to the source after a switch: both sides are proved equal live, the
+ * target is fenced, what was written there last is drained to the source and
+ * proved, the address moves back, and the source's users may write again.
+ * Until the address moves every failure leads back to the target serving.
  */
 export async function rollBack(run: RunContext): Promise<void> {
-  if (!run.link || run.link.generation.direction !== 'reverse') throw new GodwitError('GW9001', 'A rollback without a flow back');
-  if (run.store.phase === 'switched') run.store.enter('rolling-back', 'rollback-began');
   const { link } = run;
+  if (!link || link.generation.direction !== 'reverse') throw new GodwitError('GW9001', 'A rollback without a flow back');
+  const sides = sidesOf(run, 'reverse');
+  // A crash after the target was fenced comes here again: then nobody may be kept waiting for a whole proof.
+  if (run.store.phase === 'switched') {
+    assertEqual(await prove(run, link, sides));
+    run.store.enter('rolling-back', 'rollback-began');
+  } else if (link.touched.overflowed.size > 0 || !isProved(run, link)) assertEqual(await prove(run, link, sides));
   const kind = run.store.get<CutoverRecord>(KEY.cutover)?.fence ?? 'none';
-  const targetFence = makeFence(run, kind, 'target');
-  await targetFence.raise(run.signal);
-  failpoint('rollback.after-fence');
-  await link.catchUp(run.signal);
-  failpoint('rollback.after-drain');
-  const drift = await prove(run, link, sidesOf(run, 'reverse'));
-  if (drift.length > 0) {
-    throw new GodwitError('GW6001', `${drift.length} differences between target and source; the address was not moved back`, {
-      details: { drift: drift.length },
-    });
+  const targetKind = await raiseAtTarget(run, kind);
+  let turn: Awaited<ReturnType<typeof planTurn>>;
+  try {
+    failpoint('rollback.after-fence');
+    await link.catchUp(run.signal);
+    failpoint('rollback.after-drain');
+    assertEqual((await proveLastChanges(run, link, sides)).drift);
+    turn = await planTurn(run, link.generation, 'forward');
+    for (const entry of await openEntries(run)) await entry.unflip(run.signal);
+  } catch (error) {
+    if (run.signal.aborted) throw error;
+    for (const entry of await openEntries(run)) await entry.flip(run.signal);
+    await lower(run, targetKind, 'target');
+    run.store.enter('switched', 'rollback-undone', () =>
+      run.store.event('rollback-undone', { reason: error instanceof Error ? error.message : String(error) }),
+    );
+    throw error;
   }
-  await link.catchUp(run.signal);
-  const turn = await planTurn(run, link.generation, 'forward');
-  for (const entry of await openEntries(run)) await entry.unflip(run.signal);
   failpoint('rollback.after-switch');
+  // A target that could not be fenced may have been written until the address moved.
+  if (targetKind === 'none') await link.catchUp(run.signal);
   await lower(run, kind, 'source');
-  await lower(run, kind, 'target');
+  await lower(run, targetKind, 'target');
   failpoint('rollback.before-done');
   run.store.enter('rolled-back', 'rolled-back', () => {
     setGeneration(run.store, turn.generation);
     run.store.set(turn.key, turn.checkpoint);
+  });
+}
+
+/** The same fence as at the source, or none where the target has nobody whom it could hold. */
+async function raiseAtTarget(run: RunContext, kind: FenceKind): Promise<FenceKind> {
+  try {
+    await makeFence(run, kind, 'target').raise(run.signal);
+    return kind;
+  } catch (error) {
+    if (!(error instanceof GodwitError) || error.code !== 'GW7004') throw error;
+    run.store.event('rollback-unfenced', { reason: error.message });
+    return 'none';
+  }
+}
+
+function isProved(run: RunContext, link: Link): boolean {
+  const proof = run.store.get<ProofRecord>(KEY.proof);
+  return proof?.state === 'equal' && proof.generation === link.generation.number;
+}
+
+function assertEqual(drift: readonly Drift[]): void {
+  if (drift.length === 0) return;
+  throw new GodwitError('GW6001', `${drift.length} differences between target and source; the address was not moved back`, {
+    details: { drift: drift.length },
   });
 }
 

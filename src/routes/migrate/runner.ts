@@ -61,6 +61,7 @@ export class Runner {
     let lock: RunLock | undefined;
     try {
       target = await Cluster.connect('target', options.to);
+      hooks.onEvent({ type: 'event', at: new Date().toISOString(), kind: 'checking', data: { run: options.run } });
       await makeRun(options, source, target, mayCreate, hooks.signal);
       // The lock comes before the state is opened for writing: opening may bring an older format up to date.
       lock = acquireRunLock(options.state, options.run);

@@ -115,21 +115,28 @@ function numberIn(slice: Slice): number {
 
 function execute(state: State, statement: Statement): void {
   const { key, form } = idOf(statement);
+  const doc = () => [numberIn(statement.doc!)];
   switch (statement.kind) {
     case 'insert':
       expect(state.has(key), 'an insert of what is there already').toBe(false);
-      return change(state, key, 'insert', [numberIn(statement.doc!)], form);
+      change(state, key, 'insert', doc(), form);
+      break;
+    case 'replace':
+      if (state.has(key)) change(state, key, 'put', doc(), form);
+      break;
     case 'put':
     case 'reinsert':
-      return change(state, key, 'put', [numberIn(statement.doc!)], form);
-    case 'replace':
-      return state.has(key) ? change(state, key, 'put', [numberIn(statement.doc!)], form) : undefined;
+      change(state, key, 'put', doc(), form);
+      break;
     case 'delete':
-      return change(state, key, 'delete', [], form);
+      change(state, key, 'delete', [], form);
+      break;
     case 'deltas':
-      return change(state, key, 'delta', statement.deltas.map(numberIn), form);
+      change(state, key, 'delta', statement.deltas.map(numberIn), form);
+      break;
     case 'modify':
-      return change(state, key, 'modify', [numberIn(statement.doc!)], form);
+      change(state, key, 'modify', doc(), form);
+      break;
   }
 }
 

@@ -12,7 +12,10 @@ export function streamOf(batches: readonly (readonly Document[])[]): DocStream &
     asked += 1;
     const id = Long.fromNumber(asked >= batches.length ? 0 : 1);
     const cursor = { [asked === 1 ? 'firstBatch' : 'nextBatch']: batch, id, ns: 'a.b' };
-    return { body: Buffer.from(serialize({ cursor, ok: 1 })), release: () => void (released += 1) } as WireReply;
+    const release = () => {
+      released += 1;
+    };
+    return { body: Buffer.from(serialize({ cursor, ok: 1 })), release } as WireReply;
   };
   const stream = new DocStream({ request } as unknown as WireConnection, Buffer.alloc(0), { db: 'a', name: 'b' });
   return Object.assign(stream, { released: () => released });

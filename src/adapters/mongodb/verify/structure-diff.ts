@@ -45,6 +45,10 @@ export async function compareStructure(
       drift.push({ unit, kind: 'structure', key: 'collection', note: 'the collection is missing at the target' });
       continue;
     }
+    const isSeries = (await listing(name.db)).some((item) => item.type === 'timeseries' && `system.buckets.${item.name}` === name.collection);
+    if (isSeries !== (spec.series !== undefined)) {
+      drift.push({ unit, kind: 'structure', key: 'time series', note: isSeries ? 'the source has the buckets without the series' : 'the series is missing at the target' });
+    }
     drift.push(...compareOptions(unit, spec.options, found.options, options.expiry));
     drift.push(...(await compareIndexes(unit, spec, name, target, final, options.expiry)));
   }
@@ -60,7 +64,9 @@ export async function compareStructure(
   }
   for (const [db, names] of expected) {
     for (const item of await listing(db)) {
-      if (item.type === 'timeseries' || (item.type === 'view' && !options.views) || names.has(item.name) || item.name.startsWith('system.')) continue;
+      // A time series is known by its buckets.
+      const name = item.type === 'timeseries' ? `system.buckets.${item.name}` : item.name;
+      if ((item.type === 'view' && !options.views) || names.has(name) || !selection.ownsTarget(db, name)) continue;
       drift.push({ unit: `${db}.${item.name}`, kind: 'structure', key: item.type, note: 'exists at the target only' });
     }
   }
