@@ -19,7 +19,11 @@ const CHAOS_RUNS = 6;
 const CHAOS_SEED = 1000;
 
 /** Runs a command with its output passed on; gives its exit code and what it printed. */
-function runCommand(command: string, args: readonly string[], timeoutMs: number): Promise<{ code: number; stdout: string }> {
+function runCommand(
+  command: string,
+  args: readonly string[],
+  timeoutMs: number,
+): Promise<{ code: number; stdout: string }> {
   process.stdout.write(`\n▶ ${command} ${args.join(' ')}\n`);
   return new Promise((resolve) => {
     const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'inherit'], env: { ...process.env, CI: 'true' } });
@@ -49,7 +53,11 @@ async function check(command: string, args: readonly string[], timeoutMs: number
 async function suite(): Promise<void> {
   const dir = mkdtempSync(join(tmpdir(), 'godwit-ci-'));
   const file = join(dir, 'vitest.json');
-  const { code } = await runCommand('npx', ['vitest', 'run', '--reporter=default', '--reporter=json', `--outputFile.json=${file}`], 40 * 60_000);
+  const { code } = await runCommand(
+    'npx',
+    ['vitest', 'run', '--reporter=default', '--reporter=json', `--outputFile.json=${file}`],
+    40 * 60_000,
+  );
   try {
     const report = JSON.parse(readFileSync(file, 'utf8')) as {
       numPassedTests: number;

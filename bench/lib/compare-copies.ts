@@ -54,7 +54,12 @@ export async function compareCopies(options: CompareOptions): Promise<Comparison
     // Each round begins with another one, so that none is always first or always behind the same one.
     const turned = present.map((_, i) => present[(i + round) % present.length] as Contender);
     for (const contender of turned) {
-      const figures = await runOne(contender, source, options, `${dataset.id}-${dataset.bytes}-${round}-${contenders.indexOf(contender)}`);
+      const figures = await runOne(
+        contender,
+        source,
+        options,
+        `${dataset.id}-${dataset.bytes}-${round}-${contenders.indexOf(contender)}`,
+      );
       runs.set(contender, [...(runs.get(contender) ?? []), figures]);
     }
   }

@@ -1,5 +1,5 @@
 import { GodwitError } from '../kernel/errors.ts';
-import { FAILPOINTS, type Failpoint, armFailpoint } from '../kernel/failpoint.ts';
+import { armFailpoint, FAILPOINTS, type Failpoint } from '../kernel/failpoint.ts';
 
 /**
  * Arms the failpoint of `GODWIT_FAILPOINT=name[:hits]`, for crash tests: the

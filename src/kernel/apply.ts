@@ -1,6 +1,6 @@
 import { failpoint } from './failpoint.ts';
 import type { Applied, ChangeLog, CheckpointStore, LogApplier } from './ports.ts';
-import { POSITION_ZERO, type Position, earlierOf } from './position.ts';
+import { earlierOf, POSITION_ZERO, type Position } from './position.ts';
 import { type RetryPolicy, withRetry } from './retry.ts';
 
 /** Where applying stands, as it is kept in the run's state. */

@@ -136,18 +136,18 @@ export const CODES = {
     title: 'The target refused a document',
     disposition: 'operator',
     cause: 'A write failed for a reason that repeating cannot cure.',
-    remedy: 'The message names the namespace, the key and the server\'s words. Mend the target, then resume.',
+    remedy: "The message names the namespace, the key and the server's words. Mend the target, then resume.",
   },
   GW5002: {
     title: 'The target refused a change of structure',
     disposition: 'operator',
     cause: 'A create, index, rename or collMod that the source accepted failed on the target.',
-    remedy: 'The message names the namespace and the server\'s words. Mend the target, then resume.',
+    remedy: "The message names the namespace and the server's words. Mend the target, then resume.",
   },
   GW5003: {
     title: 'A log entry cannot be carried',
     disposition: 'operator',
-    cause: 'The source\'s log holds an operation that Godwit does not know or cannot repeat exactly.',
+    cause: "The source's log holds an operation that Godwit does not know or cannot repeat exactly.",
     remedy: 'The run stops rather than lose it. The message names the operation; report it with the versions.',
   },
   GW5004: {
@@ -214,12 +214,12 @@ export const CODES = {
     title: 'A bug in Godwit',
     disposition: 'fatal',
     cause: 'Something happened that the code rules out.',
-    remedy: 'Please report it with the message and the run\'s report.json. The source is untouched.',
+    remedy: "Please report it with the message and the run's report.json. The source is untouched.",
   },
   GW9002: {
     title: 'The state was written by a newer Godwit',
     disposition: 'operator',
-    cause: 'The format of the run\'s state or spool is newer than this version can read.',
+    cause: "The format of the run's state or spool is newer than this version can read.",
     remedy: 'Use the newer version to go on with this run.',
   },
 } as const satisfies Record<string, CodeEntry>;

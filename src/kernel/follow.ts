@@ -1,6 +1,6 @@
 import { failpoint } from './failpoint.ts';
 import type { ChangeLog, ChangeSource } from './ports.ts';
-import { type Position, laterOf } from './position.ts';
+import { laterOf, type Position } from './position.ts';
 import { type RetryPolicy, withRetry } from './retry.ts';
 
 export interface FollowOptions {

@@ -1,6 +1,6 @@
+import { systemClock } from '../../kernel/clock.ts';
 import { GodwitError } from '../../kernel/errors.ts';
 import { POSITION_ZERO } from '../../kernel/position.ts';
-import { systemClock } from '../../kernel/clock.ts';
 import { Throttle } from '../../kernel/throttle.ts';
 import { type CollectionSpec, describeByUuid } from './catalog.ts';
 import type { Cluster } from './cluster.ts';

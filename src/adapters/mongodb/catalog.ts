@@ -5,8 +5,8 @@ import { docLength, elementEnd, findElement, valueOffset } from './bson/walk.ts'
 import type { Cluster } from './cluster.ts';
 import type { Selection } from './namespaces.ts';
 import { timestampOf } from './position.ts';
-import { readAll } from './wire/read-all.ts';
 import { commandDoc, type WireConnection } from './wire/connection.ts';
+import { readAll } from './wire/read-all.ts';
 
 /**
  * The structure of the chosen namespaces. Options and index specifications
@@ -69,7 +69,10 @@ export async function readCatalog(cluster: Cluster, selection: Selection, signal
       const after = await cluster.note({ catalog: 'after' });
       if (!(await structureChanged(connection, selection, before, after))) return { position: after, ...listed };
       if (attempt >= LISTING_ATTEMPTS) {
-        throw new GodwitError('GW3003', `The ${cluster.name} changes its structure all the time; no quiet moment to list it`);
+        throw new GodwitError(
+          'GW3003',
+          `The ${cluster.name} changes its structure all the time; no quiet moment to list it`,
+        );
       }
     }
   } finally {
@@ -104,7 +107,12 @@ async function listChosen(
   connection: WireConnection,
   selection: Selection,
 ): Promise<{ collections: CollectionSpec[]; views: ViewSpec[] }> {
-  const databases = await connection.run({ listDatabases: 1, nameOnly: true, authorizedDatabases: false, $db: 'admin' });
+  const databases = await connection.run({
+    listDatabases: 1,
+    nameOnly: true,
+    authorizedDatabases: false,
+    $db: 'admin',
+  });
   const collections: CollectionSpec[] = [];
   const views: ViewSpec[] = [];
   for (const { name: db } of databases['databases'] as { name: string }[]) {
@@ -132,8 +140,17 @@ interface ListedCollection {
 }
 
 /** Lists one database, options raw. */
-export async function listDatabase(connection: WireConnection, db: string, filter: Document = {}): Promise<ListedCollection[]> {
-  const docs = await readAll(connection, commandDoc({ listCollections: 1, filter, cursor: {}, $db: db }), db, '$cmd.listCollections');
+export async function listDatabase(
+  connection: WireConnection,
+  db: string,
+  filter: Document = {},
+): Promise<ListedCollection[]> {
+  const docs = await readAll(
+    connection,
+    commandDoc({ listCollections: 1, filter, cursor: {}, $db: db }),
+    db,
+    '$cmd.listCollections',
+  );
   return docs.map((doc) => {
     const info = subDocument(doc, 'info');
     const uuidAt = info ? findElement(info, 0, 'uuid') : -1;
@@ -147,7 +164,11 @@ export async function listDatabase(connection: WireConnection, db: string, filte
 }
 
 /** The present structure of one collection; undefined when no collection of the database has this identity. */
-export async function describeByUuid(connection: WireConnection, db: string, uuid: string): Promise<CollectionSpec | undefined> {
+export async function describeByUuid(
+  connection: WireConnection,
+  db: string,
+  uuid: string,
+): Promise<CollectionSpec | undefined> {
   const [item] = await listDatabase(connection, db, { 'info.uuid': uuidValue(uuid) });
   if (!item) return undefined;
   const series = item.name.startsWith(BUCKETS)

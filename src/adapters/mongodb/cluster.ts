@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
-import { type Document, type Db, MongoClient } from 'mongodb';
+import { type Db, type Document, MongoClient } from 'mongodb';
+import { systemClock } from '../../kernel/clock.ts';
 import { GodwitError, throwIfAborted } from '../../kernel/errors.ts';
 import type { Position } from '../../kernel/position.ts';
 import { redactUri } from '../../kernel/redact.ts';
-import { systemClock } from '../../kernel/clock.ts';
 import { fromDriver } from './errors.ts';
 import { positionOfTimestamp } from './position.ts';
 import { WireConnection, type WireTarget } from './wire/connection.ts';
@@ -47,13 +47,18 @@ export class Cluster {
         monitorCommands: false,
       });
     } catch (error) {
-      throw new GodwitError('GW1001', `The ${name} connection string is not valid: ${plainReason(error)}`, { cause: error });
+      throw new GodwitError('GW1001', `The ${name} connection string is not valid: ${plainReason(error)}`, {
+        cause: error,
+      });
     }
     try {
       await client.connect();
       const hello = await client.db('admin').command({ hello: 1 });
       if (!hello['setName']) {
-        throw new GodwitError('GW2002', `The ${name} is not a replica set; Godwit needs its oplog (start mongod with --replSet)`);
+        throw new GodwitError(
+          'GW2002',
+          `The ${name} is not a replica set; Godwit needs its oplog (start mongod with --replSet)`,
+        );
       }
     } catch (error) {
       await client.close().catch(() => undefined);
@@ -105,7 +110,11 @@ export class Cluster {
     return this.connectPrimary(signal);
   }
 
-  #open(address: string, signal: AbortSignal | undefined, connectTimeoutMs = CONNECT_TIMEOUT_MS): Promise<WireConnection> {
+  #open(
+    address: string,
+    signal: AbortSignal | undefined,
+    connectTimeoutMs = CONNECT_TIMEOUT_MS,
+  ): Promise<WireConnection> {
     return WireConnection.connect({ ...this.#wireTarget(address), connectTimeoutMs }, signal);
   }
 
@@ -144,7 +153,10 @@ export class Cluster {
     if (!credentials) return undefined;
     const mechanism = MECHANISMS.find((known) => known === credentials.mechanism);
     if (!mechanism && credentials.mechanism !== 'DEFAULT') {
-      throw new GodwitError('GW1001', `authMechanism ${credentials.mechanism} is not supported; use one of ${MECHANISMS.join(', ')}`);
+      throw new GodwitError(
+        'GW1001',
+        `authMechanism ${credentials.mechanism} is not supported; use one of ${MECHANISMS.join(', ')}`,
+      );
     }
     return {
       mechanism,
@@ -165,16 +177,19 @@ export class Cluster {
       writeConcern: { w: 'majority', wtimeout: 30_000 },
     });
     const operationTime = reply['operationTime'] as { t: number; i: number } | undefined;
-    if (!operationTime) throw new GodwitError('GW2002', `The ${this.name} gave no operation time; is it a replica set member?`);
+    if (!operationTime)
+      throw new GodwitError('GW2002', `The ${this.name} gave no operation time; is it a replica set member?`);
     return positionOfTimestamp(operationTime);
   }
 
   /** The identity of the replica set, the same whichever way it is addressed. */
   async identity(): Promise<string> {
     const { setName } = await this.members();
-    const config = await this.command('local', { find: 'system.replset', limit: 1, projection: { 'settings.replicaSetId': 1 } }).catch(
-      () => undefined,
-    );
+    const config = await this.command('local', {
+      find: 'system.replset',
+      limit: 1,
+      projection: { 'settings.replicaSetId': 1 },
+    }).catch(() => undefined);
     const id = config?.['cursor']?.firstBatch?.[0]?.settings?.replicaSetId;
     if (id) return `${setName}:${String(id)}`;
     const { hosts } = await this.members();

@@ -1,3 +1,4 @@
+import { serialize } from 'bson';
 import { GodwitError, throwIfAborted } from '../../kernel/errors.ts';
 import { failpoint } from '../../kernel/failpoint.ts';
 import type { Chunk, ChunkCopier, ChunkProgress } from '../../kernel/ports.ts';
@@ -8,7 +9,6 @@ import type { Cluster } from './cluster.ts';
 import { serverCodeOf } from './errors.ts';
 import { findChunk, isNatural } from './partition.ts';
 import { createCollection, dropCollection } from './structure.ts';
-import { serialize } from 'bson';
 import { commandDoc, type WireConnection, type WireReply } from './wire/connection.ts';
 import { sliceBatch } from './wire/cursor-batch.ts';
 import { insertDocuments } from './write.ts';
@@ -92,7 +92,9 @@ export class MongoCopier implements ChunkCopier {
 
   async #openLane(signal: AbortSignal): Promise<Lane> {
     const { source, target } = this.#options;
-    const from = await (this.#options.readFrom === 'primary' ? source.connectPrimary(signal) : source.connectSecondary(signal));
+    const from = await (this.#options.readFrom === 'primary'
+      ? source.connectPrimary(signal)
+      : source.connectSecondary(signal));
     try {
       await source.waitForMajority(from, this.#options.notBefore, signal);
       return { source: from, target: await target.connectPrimary(signal) };
@@ -130,7 +132,9 @@ export class MongoCopier implements ChunkCopier {
         if (!batch) return;
         const last = batch.cursorId === 0n;
         if (!last) {
-          pending = lane.source.request(commandDoc({ getMore: batch.cursorId, collection: batch.collection ?? spec.name, $db: spec.db }));
+          pending = lane.source.request(
+            commandDoc({ getMore: batch.cursorId, collection: batch.collection ?? spec.name, $db: spec.db }),
+          );
           // The failure is seen where it is awaited; until then it must not count as unhandled.
           pending.catch(() => undefined);
         }
@@ -154,7 +158,8 @@ function sliceOrGone(body: Buffer, spec: CollectionSpec): ReturnType<typeof slic
     const code = serverCodeOf(error);
     if (code !== undefined && GONE.has(code)) return undefined;
     if (error instanceof GodwitError) throw error;
-    throw new GodwitError('GW9001', `Reading ${spec.db}.${spec.name} gave something that is not a batch`, { cause: error });
+    throw new GodwitError('GW9001', `Reading ${spec.db}.${spec.name} gave something that is not a batch`, {
+      cause: error,
+    });
   }
 }
-

@@ -3,7 +3,15 @@ import { BsonBuilder } from './bson/builder.ts';
 import { findElement, walk } from './bson/walk.ts';
 import { type CollectionSpec, listDatabase, listIndexes, readFlag } from './catalog.ts';
 import { serverCodeOf } from './errors.ts';
-import { NEVER_EXPIRES, createIndexes, dropIndex, indexName, indexOption, runRaw, structureError } from './structure.ts';
+import {
+  createIndexes,
+  dropIndex,
+  indexName,
+  indexOption,
+  NEVER_EXPIRES,
+  runRaw,
+  structureError,
+} from './structure.ts';
 import type { WireConnection } from './wire/connection.ts';
 import type { TargetName } from './write.ts';
 
@@ -19,7 +27,9 @@ const DUPLICATE_KEY = 11000;
 export async function finishIndexes(connection: WireConnection, name: TargetName, spec: CollectionSpec): Promise<void> {
   const collection = spec.series ? name.collection.replace(/^system\.buckets\./, '') : name.collection;
   const target = { db: name.db, collection };
-  const present = new Map((await listIndexes(connection, name.db, collection)).map((index) => [indexName(index), index]));
+  const present = new Map(
+    (await listIndexes(connection, name.db, collection)).map((index) => [indexName(index), index]),
+  );
   const wanted = new Set(spec.indexes.map(indexName));
   for (const extra of present.keys()) if (!wanted.has(extra)) await dropIndex(connection, target, extra);
   for (const index of spec.indexes) {
@@ -34,11 +44,16 @@ export async function finishIndexes(connection: WireConnection, name: TargetName
  * target's monitor would else take away what the source's has not come to yet.
  */
 export async function reviveExpiry(connection: WireConnection, name: TargetName, spec: CollectionSpec): Promise<void> {
-  const target = { db: name.db, collection: spec.series ? name.collection.replace(/^system\.buckets\./, '') : name.collection };
+  const target = {
+    db: name.db,
+    collection: spec.series ? name.collection.replace(/^system\.buckets\./, '') : name.collection,
+  };
   for (const index of spec.indexes) {
     const expiry = indexOption(index, 'expireAfterSeconds');
     if (!expiry) continue;
-    await modifyIndex(connection, target, indexName(index), (out) => out.appendElement(expiry.type, 'expireAfterSeconds', expiry.value));
+    await modifyIndex(connection, target, indexName(index), (out) =>
+      out.appendElement(expiry.type, 'expireAfterSeconds', expiry.value),
+    );
   }
   await finishExpiry(connection, target, spec);
 }
@@ -56,7 +71,12 @@ function inert(index: Buffer): Buffer {
 
 const EXPIRY = Buffer.from('expireAfterSeconds');
 
-async function finishIndex(connection: WireConnection, target: TargetName, index: Buffer, found: Buffer): Promise<void> {
+async function finishIndex(
+  connection: WireConnection,
+  target: TargetName,
+  index: Buffer,
+  found: Buffer,
+): Promise<void> {
   const name = indexName(index);
   if (readFlag(index, 'unique') && !readFlag(found, 'unique')) {
     await makeUnique(target, index, async () => {
@@ -108,10 +128,14 @@ async function makeUnique(target: TargetName, index: Buffer, work: () => Promise
     if (code !== CANNOT_CONVERT_TO_UNIQUE && code !== DUPLICATE_KEY) {
       throw structureError(error, `make index ${indexName(index)} of ${target.db}.${target.collection} unique`);
     }
-    throw new GodwitError('GW5004', `Index ${indexName(index)} of ${target.db}.${target.collection} has duplicate keys on the target`, {
-      details: { namespace: `${target.db}.${target.collection}`, index: indexName(index) },
-      cause: error,
-    });
+    throw new GodwitError(
+      'GW5004',
+      `Index ${indexName(index)} of ${target.db}.${target.collection} has duplicate keys on the target`,
+      {
+        details: { namespace: `${target.db}.${target.collection}`, index: indexName(index) },
+        cause: error,
+      },
+    );
   }
 }
 
@@ -121,11 +145,16 @@ export async function deferExpiry(connection: WireConnection, name: TargetName):
   const target = { db: name.db, collection };
   for (const index of await listIndexes(connection, name.db, collection)) {
     if (!indexOption(index, 'expireAfterSeconds')) continue;
-    await modifyIndex(connection, target, indexName(index), (out) => out.appendInt32('expireAfterSeconds', NEVER_EXPIRES));
+    await modifyIndex(connection, target, indexName(index), (out) =>
+      out.appendInt32('expireAfterSeconds', NEVER_EXPIRES),
+    );
   }
   const [found] = await listDatabase(connection, name.db, { name: collection });
   if (!found || findElement(found.options, 0, 'expireAfterSeconds') < 0) return;
-  const command = new BsonBuilder(256).begin().appendString('collMod', collection).appendString('expireAfterSeconds', 'off');
+  const command = new BsonBuilder(256)
+    .begin()
+    .appendString('collMod', collection)
+    .appendString('expireAfterSeconds', 'off');
   await runRaw(connection, command.appendString('$db', name.db).end().finish());
 }
 

@@ -107,7 +107,8 @@ export function makeSelection(
           // $out, mapReduce and collMod work through temporary names in the same database.
           `${p.dbSource}\\.tmp[\\s\\S]*`,
         ]);
-  const databaseSources = includes.length === 0 ? ['(?!(?:admin|config|local)\\.)[^.]+'] : includes.map((p) => p.dbSource);
+  const databaseSources =
+    includes.length === 0 ? ['(?!(?:admin|config|local)\\.)[^.]+'] : includes.map((p) => p.dbSource);
 
   return {
     includes: includesCollection,
@@ -145,7 +146,8 @@ function makeRenames(rename: readonly string[]): Renames {
   const collections = new Map<string, { db: string; collection: string }>();
   for (const text of rename) {
     const [from, to, ...rest] = text.split('=');
-    if (!from || !to || rest.length > 0) throw new GodwitError('GW1001', `--rename "${text}" is not of the form from=to`);
+    if (!from || !to || rest.length > 0)
+      throw new GodwitError('GW1001', `--rename "${text}" is not of the form from=to`);
     const source = parsePattern(from);
     const target = parsePattern(to);
     if (from.includes('.') !== to.includes('.')) {

@@ -1,7 +1,7 @@
-import type { Cluster } from './cluster.ts';
 import { BsonBuilder } from './bson/builder.ts';
 import { elementEnd, findElement, valueOffset } from './bson/walk.ts';
 import { type CollectionSpec, uuidValue } from './catalog.ts';
+import type { Cluster } from './cluster.ts';
 import { commandDoc, type WireConnection } from './wire/connection.ts';
 import { readAll } from './wire/read-all.ts';
 
@@ -48,7 +48,10 @@ export async function planChunks(
 }
 
 /** Documents and bytes as the server counts them; zero for a collection that is gone. */
-export async function sizeOf(cluster: Cluster, spec: { db: string; name: string }): Promise<{ docs: number; bytes: number }> {
+export async function sizeOf(
+  cluster: Cluster,
+  spec: { db: string; name: string },
+): Promise<{ docs: number; bytes: number }> {
   const stats = await cluster.command(spec.db, { collStats: spec.name }).catch(() => ({}) as Record<string, unknown>);
   return { docs: Number(stats['count'] ?? 0), bytes: Number(stats['size'] ?? 0) };
 }
@@ -158,5 +161,3 @@ export function uuidBytes(uuid: string): Buffer {
   out.write(uuid, 5, 'hex');
   return out;
 }
-
-

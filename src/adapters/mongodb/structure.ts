@@ -1,4 +1,4 @@
-import { deserialize, type Document } from 'bson';
+import { type Document, deserialize } from 'bson';
 import { GodwitError } from '../../kernel/errors.ts';
 import { BsonBuilder } from './bson/builder.ts';
 import { docLength, elementEnd, findElement, valueOffset, walk } from './bson/walk.ts';
@@ -180,13 +180,18 @@ export async function createIndexes(
 /** Drops a collection; being gone already is success. */
 export async function dropCollection(connection: WireConnection, name: Name): Promise<void> {
   const collection = name.collection.replace(/^system\.buckets\./, '');
-  await runStructure(connection, { drop: collection, $db: name.db, writeConcern: { w: 'majority' } }, [NAMESPACE_NOT_FOUND]);
+  await runStructure(connection, { drop: collection, $db: name.db, writeConcern: { w: 'majority' } }, [
+    NAMESPACE_NOT_FOUND,
+  ]);
 }
 
 /** Drops an index by name; being gone already is success. */
 export async function dropIndex(connection: WireConnection, name: Name, index: string): Promise<void> {
   const collection = name.collection.replace(/^system\.buckets\./, '');
-  await runStructure(connection, { dropIndexes: collection, index, $db: name.db }, [NAMESPACE_NOT_FOUND, INDEX_NOT_FOUND]);
+  await runStructure(connection, { dropIndexes: collection, index, $db: name.db }, [
+    NAMESPACE_NOT_FOUND,
+    INDEX_NOT_FOUND,
+  ]);
 }
 
 /** Runs a command whose listed error codes mean that it holds already. */
@@ -207,7 +212,10 @@ export async function runStructure(
 /** What the server refused of a change of structure becomes GW5002; passing faults stay what they are. */
 export function structureError(error: unknown, what: string): unknown {
   if (!(error instanceof GodwitError) || error.code !== 'GW5001') return error;
-  return new GodwitError('GW5002', `The target refused to ${what}: ${error.message}`, { details: error.details, cause: error });
+  return new GodwitError('GW5002', `The target refused to ${what}: ${error.message}`, {
+    details: error.details,
+    cause: error,
+  });
 }
 
 /** Name of an index. */

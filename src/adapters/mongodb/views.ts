@@ -1,5 +1,5 @@
 import { GodwitError } from '../../kernel/errors.ts';
-import { type ViewSpec, listDatabase } from './catalog.ts';
+import { listDatabase, type ViewSpec } from './catalog.ts';
 import type { Cluster } from './cluster.ts';
 import type { Selection } from './namespaces.ts';
 import { createWithOptions, dropCollection } from './structure.ts';
@@ -9,7 +9,12 @@ import type { WireConnection } from './wire/connection.ts';
  * Makes the views of a database on the target those of the source as they are
  * now. A view holds no data, so being ahead of the log with it harms nobody.
  */
-export async function reconcileViews(source: Cluster, target: WireConnection, selection: Selection, db: string): Promise<void> {
+export async function reconcileViews(
+  source: Cluster,
+  target: WireConnection,
+  selection: Selection,
+  db: string,
+): Promise<void> {
   const connection = await source.connectPrimary();
   try {
     const wanted: ViewSpec[] = (await listDatabase(connection, db, { type: 'view' }))
@@ -39,7 +44,9 @@ export async function makeViews(
   const byName = new Map(wanted.map((view) => [selection.target(db, view.name).collection, view]));
   for (const item of present) {
     // Somebody else's views may live in the same database: only what a chosen name leads to is ours to drop.
-    const ours = byName.has(item.name) || (selection.includes(db, item.name) && selection.target(db, item.name).collection === item.name);
+    const ours =
+      byName.has(item.name) ||
+      (selection.includes(db, item.name) && selection.target(db, item.name).collection === item.name);
     if (!selection.ownsTarget(targetDb, item.name)) continue;
     if (byName.get(item.name)?.options.equals(item.options)) byName.delete(item.name);
     else if (ours) await dropCollection(target, { db: targetDb, collection: item.name });
@@ -53,7 +60,11 @@ export async function makeViews(
   return [...byName.keys()];
 }
 
-async function tryCreate(target: WireConnection, name: { db: string; collection: string }, view: ViewSpec): Promise<boolean> {
+async function tryCreate(
+  target: WireConnection,
+  name: { db: string; collection: string },
+  view: ViewSpec,
+): Promise<boolean> {
   const [taken] = await listDatabase(target, name.db, { name: name.collection });
   if (taken) return false;
   try {

@@ -1,4 +1,4 @@
-import { EJSON, deserialize, type Document } from 'bson';
+import { type Document, deserialize, EJSON } from 'bson';
 import { GodwitError } from '../../kernel/errors.ts';
 import { docLength, elementEnd, findElement, valueOffset } from './bson/walk.ts';
 import { fromServerReply } from './errors.ts';
@@ -133,7 +133,12 @@ export function refusal(error: WriteError, name: TargetName, id: string): Godwit
 
 /** A write that changes nothing, acknowledged by a majority: everything before it on this member is durable then. */
 export async function waitForMajority(connection: WireConnection): Promise<void> {
-  await connection.run({ appendOplogNote: 1, data: { godwit: 'majority' }, writeConcern: WRITE_MAJORITY, $db: 'admin' });
+  await connection.run({
+    appendOplogNote: 1,
+    data: { godwit: 'majority' },
+    writeConcern: WRITE_MAJORITY,
+    $db: 'admin',
+  });
 }
 
 function offsetAfter(docs: Buffer, start: number, count: number): number {
@@ -167,7 +172,10 @@ export function fullId(doc: Buffer): string {
   holder.writeInt32LE(holder.length, 0);
   value.copy(holder, 4);
   try {
-    return EJSON.stringify(deserialize(holder, { promoteValues: false, bsonRegExp: true, validation: { utf8: false } })['_id'], { relaxed: false });
+    return EJSON.stringify(
+      deserialize(holder, { promoteValues: false, bsonRegExp: true, validation: { utf8: false } })['_id'],
+      { relaxed: false },
+    );
   } catch {
     return value.toString('hex');
   }

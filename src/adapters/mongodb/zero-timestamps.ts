@@ -1,7 +1,7 @@
 import { BsonBuilder } from './bson/builder.ts';
 import { docLength, elementEnd, findElement, walk } from './bson/walk.ts';
-import { type TargetName, refusal, idOfStatement, sendWrite } from './write.ts';
 import type { WireConnection } from './wire/connection.ts';
+import { idOfStatement, refusal, sendWrite, type TargetName } from './write.ts';
 
 /**
  * The server replaces a top-level `Timestamp(0, 0)` by the present time when a
@@ -28,7 +28,10 @@ export function appendZeroTimestampRepair(out: BsonBuilder, doc: Buffer, start: 
   const id = findElement(doc, start, '_id');
   if (id < 0) return;
   out.begin();
-  out.startDocument('q').appendElement(doc[id] as number, '_id', doc, id + 5, elementEnd(doc, id)).end();
+  out
+    .startDocument('q')
+    .appendElement(doc[id] as number, '_id', doc, id + 5, elementEnd(doc, id))
+    .end();
   out.startArray('u').startDocument(0).startDocument('$_internalApplyOplogUpdate').startDocument('oplogUpdate');
   out.appendInt32('$v', 2).startDocument('diff').startDocument('u');
   walk(doc, start, (type, nameStart, nameEnd, valueStart, valueEnd) => {

@@ -1,5 +1,5 @@
 import type { Barrier } from '../../adapters/mongodb/index.ts';
-import { type Position, POSITION_ZERO } from '../../kernel/position.ts';
+import { POSITION_ZERO, type Position } from '../../kernel/position.ts';
 
 /**
  * Stops the applier at an exact place of the log, so that something that

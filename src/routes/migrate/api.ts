@@ -4,8 +4,8 @@
  * fields are added, never renamed or removed, within one `version`.
  */
 import type { Finding } from '../../kernel/finding.ts';
-import type { Drift } from '../../kernel/ports.ts';
 import type { Phase } from '../../kernel/phase.ts';
+import type { Drift } from '../../kernel/ports.ts';
 
 export type { Finding, Severity } from '../../kernel/finding.ts';
 

@@ -1,4 +1,4 @@
-import { OplogSource, dropCollection, readCatalog } from '../../adapters/mongodb/index.ts';
+import { dropCollection, OplogSource, readCatalog } from '../../adapters/mongodb/index.ts';
 import { GodwitError } from '../../kernel/errors.ts';
 import { failpoint } from '../../kernel/failpoint.ts';
 import type { Position } from '../../kernel/position.ts';
@@ -33,9 +33,13 @@ export async function confirm(run: RunContext): Promise<void> {
  */
 export async function cleanUp(run: RunContext, consent: string | undefined): Promise<void> {
   if (consent !== run.store.run) {
-    throw new GodwitError('GW1005', `This deletes ${run.plan.include.join(', ') || 'all business data'} at ${run.plan.from}. Say --yes-delete ${run.store.run} to do it`, {
-      details: { run: run.store.run, source: run.plan.from },
-    });
+    throw new GodwitError(
+      'GW1005',
+      `This deletes ${run.plan.include.join(', ') || 'all business data'} at ${run.plan.from}. Say --yes-delete ${run.store.run} to do it`,
+      {
+        details: { run: run.store.run, source: run.plan.from },
+      },
+    );
   }
   if (run.store.phase === 'confirmed') await planCleanup(run);
   const names = run.store.get<{ db: string; name: string }[]>(KEY.cleanup) ?? [];
@@ -49,14 +53,18 @@ export async function cleanUp(run: RunContext, consent: string | undefined): Pro
   });
   const kind = run.store.get<CutoverRecord>(KEY.cutover)?.fence ?? 'none';
   await withRetry(run.retry(), () => makeFence(run, kind, 'source').lower(run.signal));
-  run.store.enter('done', 'source-deleted', () => run.store.event('deleted', { namespaces: names.map(({ db, name }) => `${db}.${name}`) }));
+  run.store.enter('done', 'source-deleted', () =>
+    run.store.event('deleted', { namespaces: names.map(({ db, name }) => `${db}.${name}`) }),
+  );
 }
 
 async function planCleanup(run: RunContext): Promise<void> {
   const since = run.store.get<Position>(KEY.confirmedAt) as Position;
   await withRetry(run.retry(), () => assertUntouched(run, since));
   const catalog = await withRetry(run.retry(), () => readCatalog(run.source, run.selection, run.signal));
-  const there = await withRetry(run.retry(), () => readCatalog(run.target, sidesOf(run, 'reverse').selection, run.signal));
+  const there = await withRetry(run.retry(), () =>
+    readCatalog(run.target, sidesOf(run, 'reverse').selection, run.signal),
+  );
   const present = new Set(there.collections.map((spec) => `${spec.db}.${spec.name}`));
   for (const spec of catalog.collections) {
     const name = run.selection.target(spec.db, spec.name);
@@ -79,17 +87,25 @@ async function assertUntouched(run: RunContext, since: Position): Promise<void> 
     for await (const block of source.stream(since, AbortSignal.any([run.signal, stop.signal]))) {
       const written = source.firstChange(block);
       if (written) {
-        throw new GodwitError('GW6002', `${written.namespace} was written at the source after the confirmation; it is not deleted`, {
-          details: { namespace: written.namespace, position: written.position },
-        });
+        throw new GodwitError(
+          'GW6002',
+          `${written.namespace} was written at the source after the confirmation; it is not deleted`,
+          {
+            details: { namespace: written.namespace, position: written.position },
+          },
+        );
       }
       if (block.last >= until) return;
     }
   } catch (error) {
     if (error instanceof GodwitError && error.code === 'GW4001') {
-      throw new GodwitError('GW6002', 'The source\'s log no longer reaches back to the confirmation, so nothing proves that it is unchanged', {
-        cause: error,
-      });
+      throw new GodwitError(
+        'GW6002',
+        "The source's log no longer reaches back to the confirmation, so nothing proves that it is unchanged",
+        {
+          cause: error,
+        },
+      );
     }
     throw error;
   } finally {

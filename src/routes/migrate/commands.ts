@@ -36,9 +36,13 @@ export async function perform(run: RunContext, name: CommandName, args: CommandA
   if (fits.already.includes(phase)) return { message: `Nothing to do: the run is ${phase}`, already: true };
   if (!fits.from.includes(phase)) {
     const possible = (Object.keys(FITS) as CommandName[]).filter((command) => FITS[command].from.includes(phase));
-    throw new GodwitError('GW1004', `${name} is not possible while the run is ${phase}; possible now: ${possible.join(', ') || 'nothing'}`, {
-      details: { phase, possible, next: [...NEXT[phase]] },
-    });
+    throw new GodwitError(
+      'GW1004',
+      `${name} is not possible while the run is ${phase}; possible now: ${possible.join(', ') || 'nothing'}`,
+      {
+        details: { phase, possible, next: [...NEXT[phase]] },
+      },
+    );
   }
   switch (name) {
     case 'pause':
@@ -56,10 +60,10 @@ export async function perform(run: RunContext, name: CommandName, args: CommandA
       return { message: 'The source is in use again, with everything that was written at the target', already: false };
     case 'confirm':
       await confirm(run);
-      return { message: 'Confirmed; the way back is closed and the source\'s data may be deleted', already: false };
+      return { message: "Confirmed; the way back is closed and the source's data may be deleted", already: false };
     case 'cleanup':
       await cleanUp(run, args.yesDelete);
-      return { message: 'The business\'s data at the source was deleted', already: false };
+      return { message: "The business's data at the source was deleted", already: false };
     case 'cancel':
       await run.link?.stop();
       run.link = undefined;
@@ -71,7 +75,7 @@ export async function perform(run: RunContext, name: CommandName, args: CommandA
 function pause(run: RunContext): CommandAnswer {
   if (run.store.flag('paused')) return { message: 'Paused already', already: true };
   run.store.setFlag('paused', 'asked for by the pause command');
-  return { message: 'Paused; the source\'s log is still spooled', already: false };
+  return { message: "Paused; the source's log is still spooled", already: false };
 }
 
 function resume(run: RunContext): CommandAnswer {

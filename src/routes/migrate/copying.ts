@@ -2,9 +2,9 @@ import {
   type ApplierMemory,
   type Catalog,
   type CollectionSpec,
-  MongoCopier,
   createCollection,
   createIndexes,
+  MongoCopier,
   makeViews,
   namespaceOf,
   oldestOpenTransaction,
@@ -21,9 +21,9 @@ import type { Position } from '../../kernel/position.ts';
 import { withRetry } from '../../kernel/retry.ts';
 import { EarlyApply, type EarlyPositions } from './early-apply.ts';
 import { setGeneration } from './generations.ts';
-import { type Generation, checkpointKey } from './link.ts';
+import { checkpointKey, type Generation } from './link.ts';
 import { KEY, type RunContext } from './run-context.ts';
-import { type StoredCatalog, loadCatalog, storeCatalog } from './stored-catalog.ts';
+import { loadCatalog, type StoredCatalog, storeCatalog } from './stored-catalog.ts';
 
 const MEGABYTE = 1_000_000;
 
@@ -32,7 +32,9 @@ export async function beginCopy(run: RunContext): Promise<void> {
   const { store, source, selection } = run;
   const catalog = await withRetry(run.retry(), () => readCatalog(source, selection, run.signal));
   if (catalog.collections.length === 0 && catalog.views.length === 0) {
-    throw new GodwitError('GW1001', 'The chosen namespaces hold nothing to move', { details: { include: run.options.include } });
+    throw new GodwitError('GW1001', 'The chosen namespaces hold nothing to move', {
+      details: { include: run.options.include },
+    });
   }
   // The log must reach back to every transaction that is still open at the first time point.
   const start = await withRetry(run.retry(), () => oldestOpenTransaction(source, catalog.position));
@@ -117,7 +119,11 @@ export async function finishCopy(run: RunContext): Promise<void> {
   const generation = store.get<Generation>(KEY.generation) as Generation;
   const memory: ApplierMemory = {
     collections: catalog.collections.map((spec) => ({
-      ...trackedOf(spec, selection.target(spec.db, spec.name), applied[spec.uuid] ?? store.get<Position>(KEY.copyStart(spec.uuid)) ?? catalog.position),
+      ...trackedOf(
+        spec,
+        selection.target(spec.db, spec.name),
+        applied[spec.uuid] ?? store.get<Position>(KEY.copyStart(spec.uuid)) ?? catalog.position,
+      ),
       fuzzyUntil: end,
     })),
     transactions: [],
@@ -159,7 +165,12 @@ async function createViews(run: RunContext, catalog: Catalog): Promise<void> {
   const connection = await run.target.connectPrimary(run.signal);
   try {
     for (const db of new Set(catalog.views.map((view) => view.db))) {
-      await makeViews(connection, run.selection, db, catalog.views.filter((view) => view.db === db));
+      await makeViews(
+        connection,
+        run.selection,
+        db,
+        catalog.views.filter((view) => view.db === db),
+      );
     }
   } finally {
     connection.close();

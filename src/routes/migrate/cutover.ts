@@ -1,4 +1,14 @@
-import { type Catalog, type CollectionSpec, copyUsersAndRoles, deferExpiry, expires, finishIndexes, makeViews, readCatalog, reviveExpiry } from '../../adapters/mongodb/index.ts';
+import {
+  type Catalog,
+  type CollectionSpec,
+  copyUsersAndRoles,
+  deferExpiry,
+  expires,
+  finishIndexes,
+  makeViews,
+  readCatalog,
+  reviveExpiry,
+} from '../../adapters/mongodb/index.ts';
 import { GodwitError } from '../../kernel/errors.ts';
 import { failpoint } from '../../kernel/failpoint.ts';
 import type { Entry, Fence } from '../../kernel/ports.ts';
@@ -9,8 +19,8 @@ import { openEntries } from './entries.ts';
 import { chooseFence, makeFence } from './fences.ts';
 import { previousGeneration, setGeneration } from './generations.ts';
 import type { Link } from './link.ts';
-import { type CutoverRecord, KEY, type RunContext } from './run-context.ts';
 import { prove, proveLastChanges, proveTouched } from './proving.ts';
+import { type CutoverRecord, KEY, type RunContext } from './run-context.ts';
 import { planTurn, sidesOf } from './sides.ts';
 
 /** The lag at which a cutover begins: the stall is about this long. */
@@ -34,7 +44,9 @@ export async function cutOver(run: RunContext): Promise<{ stallMs: number }> {
   const fence = makeFence(run, kind, 'source');
   await bringUpToDate(run, link);
 
-  run.store.enter('fencing', 'cutover-began', () => run.store.set(KEY.cutover, { fence: kind } satisfies CutoverRecord));
+  run.store.enter('fencing', 'cutover-began', () =>
+    run.store.set(KEY.cutover, { fence: kind } satisfies CutoverRecord),
+  );
   failpoint('cutover.after-plan');
   const stall = new AbortController();
   const timer = setTimeout(() => stall.abort(tooSlow(run)), run.options.maxStallSeconds * 1000);
@@ -98,7 +110,9 @@ async function bringUpToDate(run: RunContext, link: Link): Promise<void> {
 /** Before the fence, which takes from the users what they are to have at the target. */
 async function copyUsers(run: RunContext): Promise<void> {
   const rename = (db: string) => run.selection.target(db, '').db;
-  const copied = await withRetry(run.retry(), () => copyUsersAndRoles(run.source, run.target, run.selection, rename, run.signal));
+  const copied = await withRetry(run.retry(), () =>
+    copyUsersAndRoles(run.source, run.target, run.selection, rename, run.signal),
+  );
   run.store.event('users-copied', { ...copied });
 }
 
@@ -135,8 +149,16 @@ async function finish(run: RunContext, link: Link, fencePosition: Position, sign
     signal.addEventListener('abort', stop, { once: true });
     try {
       for (const db of new Set([...catalog.collections, ...catalog.views].map((spec) => spec.db))) {
-        const refused = await makeViews(connection, selection, db, catalog.views.filter((view) => view.db === db));
-        if (refused.length > 0) throw new GodwitError('GW5002', `The target refuses the views ${refused.join(', ')} of ${db}`, { details: { db, views: refused } });
+        const refused = await makeViews(
+          connection,
+          selection,
+          db,
+          catalog.views.filter((view) => view.db === db),
+        );
+        if (refused.length > 0)
+          throw new GodwitError('GW5002', `The target refuses the views ${refused.join(', ')} of ${db}`, {
+            details: { db, views: refused },
+          });
       }
     } finally {
       signal.removeEventListener('abort', stop);
@@ -148,7 +170,11 @@ async function finish(run: RunContext, link: Link, fencePosition: Position, sign
   const expiring = new Set(catalog.collections.filter(expires).map((spec) => `${spec.db}.${spec.name}`));
   let { drift, keys } = await proveLastChanges(run, link, sidesOf(run, 'forward'));
   // The source goes on expiring documents behind the fence; the log has it a moment later.
-  for (let look = 1; look < EXPIRY_LOOKS && drift.some(({ unit, kind }) => kind === 'extra' && expiring.has(unit)); look += 1) {
+  for (
+    let look = 1;
+    look < EXPIRY_LOOKS && drift.some(({ unit, kind }) => kind === 'extra' && expiring.has(unit));
+    look += 1
+  ) {
     await link.catchUp(signal);
     ({ drift, keys } = await proveLastChanges(run, link, sidesOf(run, 'forward')));
   }
@@ -190,7 +216,11 @@ async function finishAll(run: RunContext, specs: readonly CollectionSpec[], sign
 }
 
 /** Deals items out to a few lanes that work at once. */
-async function inParallel<T>(items: readonly T[], lanes: number, work: (items: readonly T[]) => Promise<void>): Promise<void> {
+async function inParallel<T>(
+  items: readonly T[],
+  lanes: number,
+  work: (items: readonly T[]) => Promise<void>,
+): Promise<void> {
   const dealt = Array.from({ length: lanes }, (_, lane) => items.filter((_item, i) => i % lanes === lane));
   await Promise.all(dealt.filter((share) => share.length > 0).map(work));
 }
@@ -201,11 +231,21 @@ function assertNoSlip(link: Link, catalog: Catalog, fencePosition: Position): vo
   const deletes = [...link.seen.deletes]
     .filter(([namespace]) => !expiring.has(namespace))
     .map(([namespace, position]) => ({ namespace, position }));
-  const late = [...deletes, ...(link.seen.newest ? [link.seen.newest] : [])].find(({ position }) => position > fencePosition);
+  const late = [...deletes, ...(link.seen.newest ? [link.seen.newest] : [])].find(
+    ({ position }) => position > fencePosition,
+  );
   if (!late) return;
-  throw new GodwitError('GW7002', `${late.namespace} was written after the fence went up, at log position ${late.position}`, {
-    details: { namespace: late.namespace, position: late.position, at: new Date(Number.parseInt(late.position.slice(0, 8), 16) * 1000).toISOString() },
-  });
+  throw new GodwitError(
+    'GW7002',
+    `${late.namespace} was written after the fence went up, at log position ${late.position}`,
+    {
+      details: {
+        namespace: late.namespace,
+        position: late.position,
+        at: new Date(Number.parseInt(late.position.slice(0, 8), 16) * 1000).toISOString(),
+      },
+    },
+  );
 }
 
 async function planSwitch(run: RunContext, link: Link): Promise<void> {
@@ -237,7 +277,11 @@ async function completeSwitch(run: RunContext, raisedAtMs: number): Promise<{ st
   const stallMs = run.clock.now() - raisedAtMs;
   const record = run.store.get<CutoverRecord>(KEY.cutover) as CutoverRecord;
   run.store.enter('switched', 'switched', () =>
-    run.store.set(KEY.cutover, { ...record, stallMs, switchedAt: new Date(run.clock.now()).toISOString() } satisfies CutoverRecord),
+    run.store.set(KEY.cutover, {
+      ...record,
+      stallMs,
+      switchedAt: new Date(run.clock.now()).toISOString(),
+    } satisfies CutoverRecord),
   );
   return { stallMs };
 }
@@ -268,13 +312,21 @@ function requireLink(run: RunContext): Link {
 }
 
 function differs(count: number): GodwitError {
-  return new GodwitError('GW6001', `${count} ${count === 1 ? 'difference' : 'differences'} between source and target; nothing was switched`, {
-    details: { drift: count },
-  });
+  return new GodwitError(
+    'GW6001',
+    `${count} ${count === 1 ? 'difference' : 'differences'} between source and target; nothing was switched`,
+    {
+      details: { drift: count },
+    },
+  );
 }
 
 function tooSlow(run: RunContext): GodwitError {
-  return new GodwitError('GW7006', `Draining took longer than ${run.options.maxStallSeconds} s; the fence was lowered again`, {
-    details: { maxStallSeconds: run.options.maxStallSeconds },
-  });
+  return new GodwitError(
+    'GW7006',
+    `Draining took longer than ${run.options.maxStallSeconds} s; the fence was lowered again`,
+    {
+      details: { maxStallSeconds: run.options.maxStallSeconds },
+    },
+  );
 }

@@ -70,7 +70,11 @@ export class EarlyApply {
     const before = store.get<EarlyPositions>(KEY.early) ?? {};
     const catalogPosition = link.generation.structureAsOf;
     const collections = this.#all.map((spec) => ({
-      ...trackedOf(spec, selection.target(spec.db, spec.name), before[spec.uuid] ?? store.get<Position>(KEY.copyStart(spec.uuid)) ?? catalogPosition),
+      ...trackedOf(
+        spec,
+        selection.target(spec.db, spec.name),
+        before[spec.uuid] ?? store.get<Position>(KEY.copyStart(spec.uuid)) ?? catalogPosition,
+      ),
       // What is not ready is passed over, as if it were not there.
       ghost: !ready.has(spec.uuid),
     }));

@@ -1,5 +1,5 @@
-import { failpoint } from '../../kernel/failpoint.ts';
 import { GodwitError } from '../../kernel/errors.ts';
+import { failpoint } from '../../kernel/failpoint.ts';
 import type { Drift } from '../../kernel/ports.ts';
 import { withRetry } from '../../kernel/retry.ts';
 import type { FenceKind } from './api.ts';
@@ -19,7 +19,7 @@ import { planTurn, sidesOf } from './sides.ts';
  */
 export async function rollBack(run: RunContext): Promise<void> {
   const { link } = run;
-  if (!link || link.generation.direction !== 'reverse') throw new GodwitError('GW9001', 'A rollback without a flow back');
+  if (link?.generation.direction !== 'reverse') throw new GodwitError('GW9001', 'A rollback without a flow back');
   const sides = sidesOf(run, 'reverse');
   // A crash after the target was fenced comes here again: then nobody may be kept waiting for a whole proof.
   if (run.store.phase === 'switched') {
@@ -76,9 +76,13 @@ function isProved(run: RunContext, link: Link): boolean {
 
 function assertEqual(drift: readonly Drift[]): void {
   if (drift.length === 0) return;
-  throw new GodwitError('GW6001', `${drift.length} differences between target and source; the address was not moved back`, {
-    details: { drift: drift.length },
-  });
+  throw new GodwitError(
+    'GW6001',
+    `${drift.length} differences between target and source; the address was not moved back`,
+    {
+      details: { drift: drift.length },
+    },
+  );
 }
 
 async function lower(run: RunContext, kind: FenceKind, side: 'source' | 'target'): Promise<void> {

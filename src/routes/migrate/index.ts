@@ -1,9 +1,10 @@
 /** The `migrate` route: one business's data from one cluster to another, while it lives. */
-import { GodwitError } from '../../kernel/errors.ts';
+
 import { systemClock } from '../../kernel/clock.ts';
+import { GodwitError } from '../../kernel/errors.ts';
 import { RunStore } from '../../state/index.ts';
 import type { CommandArgs, CommandName, CommandResult, MigrateOptions } from './api.ts';
-import { Runner, type RunnerHooks, isRunning } from './runner.ts';
+import { isRunning, Runner, type RunnerHooks } from './runner.ts';
 
 export { check } from './preflight.ts';
 export { runs, status } from './status.ts';
@@ -60,9 +61,12 @@ async function ask(
         const error = answer.error as { code: GodwitError['code']; message: string; details?: GodwitError['details'] };
         throw new GodwitError(error.code, error.message, { details: error.details });
       }
-      if (signal.aborted) throw new GodwitError('GW8001', `Stopped waiting for ${name}; the running process goes on with it`);
+      if (signal.aborted)
+        throw new GodwitError('GW8001', `Stopped waiting for ${name}; the running process goes on with it`);
       if (!isRunning(options.state, options.run)) {
-        throw new GodwitError('GW3001', `The process that ran ${options.run} ended before it answered`, { details: { run: options.run } });
+        throw new GodwitError('GW3001', `The process that ran ${options.run} ended before it answered`, {
+          details: { run: options.run },
+        });
       }
       await systemClock.sleep(POLL_MS, signal);
     }

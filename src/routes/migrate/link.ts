@@ -1,23 +1,23 @@
 import { join } from 'node:path';
 import {
   type ApplierMemory,
+  adoptCollection,
   type Cluster,
   type Moment,
   OplogApplier,
   OplogSource,
+  recallTouched,
+  reconcileViews,
   type Selection,
   TouchedKeys,
   type TrackedCollection,
   TrackedCollections,
-  adoptCollection,
-  recallTouched,
-  reconcileViews,
 } from '../../adapters/mongodb/index.ts';
 import { type ApplyCheckpoint, applyLog, intentKey } from '../../kernel/apply.ts';
 import type { Clock } from '../../kernel/clock.ts';
 import { GodwitError, invariant, throwIfAborted } from '../../kernel/errors.ts';
 import { follow } from '../../kernel/follow.ts';
-import { type Position, POSITION_ZERO, laterOf } from '../../kernel/position.ts';
+import { laterOf, POSITION_ZERO, type Position } from '../../kernel/position.ts';
 import { type RetryPolicy, withRetry } from '../../kernel/retry.ts';
 import { type RunStore, Spool } from '../../state/index.ts';
 import { Aligner } from './aligner.ts';
@@ -182,7 +182,8 @@ export class Link {
         }
         this.#moment = { source: applied.position, target: applied.targetPosition };
         this.entriesApplied = checkpoint.entries;
-        if (applied.committedAtMs > 0) this.lagSeconds = Math.max(0, this.#options.clock.now() - applied.committedAtMs) / 1000;
+        if (applied.committedAtMs > 0)
+          this.lagSeconds = Math.max(0, this.#options.clock.now() - applied.committedAtMs) / 1000;
         this.#options.onFault(undefined);
         this.#wake();
       },
@@ -212,7 +213,11 @@ export class Link {
       const tracked = TrackedCollections.of(this.collections());
       const stop = new AbortController();
       try {
-        for await (const block of this.#spool.read(from, BLOCK_BYTES, AbortSignal.any([stop.signal, this.#stop.signal]))) {
+        for await (const block of this.#spool.read(
+          from,
+          BLOCK_BYTES,
+          AbortSignal.any([stop.signal, this.#stop.signal]),
+        )) {
           recallTouched(block, upTo, tracked, this.touched);
           if (block.last >= upTo) break;
         }
@@ -260,7 +265,11 @@ export class Link {
     let reached = generation.start;
     const stop = new AbortController();
     try {
-      for await (const block of this.#spool.read(generation.start, BLOCK_BYTES, AbortSignal.any([signal, stop.signal, this.#stop.signal]))) {
+      for await (const block of this.#spool.read(
+        generation.start,
+        BLOCK_BYTES,
+        AbortSignal.any([signal, stop.signal, this.#stop.signal]),
+      )) {
         for await (const applied of applier.apply(block, signal)) reached = applied.position;
         if (applier.held || block.last >= upTo) break;
       }

@@ -1,4 +1,4 @@
-import { NeighbourLoad, controlThrottle, learnBaseline } from '../../adapters/mongodb/index.ts';
+import { controlThrottle, learnBaseline, NeighbourLoad } from '../../adapters/mongodb/index.ts';
 import type { RunContext } from './run-context.ts';
 
 const FIRST_LOOK_MS = 400;
@@ -30,13 +30,24 @@ export async function watchNeighbours(run: RunContext): Promise<{ stop(): Promis
   };
   await sample().catch(() => undefined);
   const quiet = await isQuiet(FIRST_LOOK_MS);
-  run.waitingFor = quiet ? undefined : 'learning how fast the neighbours are without us; the copy begins in a few seconds';
+  run.waitingFor = quiet
+    ? undefined
+    : 'learning how fast the neighbours are without us; the copy begins in a few seconds';
   const baseline = quiet ? undefined : await learnBaseline(watch);
   run.waitingFor = undefined;
   const watching = (async () => {
     if (quiet) while (!signal.aborted && (await isQuiet(LOOK_EVERY_MS)));
-    if (!signal.aborted) await controlThrottle({ ...watch, ...limits, throttle: run.throttle, baseline, copied: () => run.meter.copyBytes });
-  })().catch((error) => run.store.event('throttle-off', { reason: error instanceof Error ? error.message : String(error) }));
+    if (!signal.aborted)
+      await controlThrottle({
+        ...watch,
+        ...limits,
+        throttle: run.throttle,
+        baseline,
+        copied: () => run.meter.copyBytes,
+      });
+  })().catch((error) =>
+    run.store.event('throttle-off', { reason: error instanceof Error ? error.message : String(error) }),
+  );
   return {
     stop: async () => {
       over.abort();

@@ -32,9 +32,15 @@ export async function makePlan(options: MigrateOptions, source: Cluster, target:
 }
 
 /** Throws GW1003 when the options contradict the plan. */
-export async function assertSamePlan(plan: RunPlan, options: MigrateOptions, source: Cluster, target: Cluster): Promise<void> {
+export async function assertSamePlan(
+  plan: RunPlan,
+  options: MigrateOptions,
+  source: Cluster,
+  target: Cluster,
+): Promise<void> {
   const now = await makePlan(options, source, target);
-  const same = (a: readonly string[], b: readonly string[]) => JSON.stringify([...a].sort()) === JSON.stringify([...b].sort());
+  const same = (a: readonly string[], b: readonly string[]) =>
+    JSON.stringify([...a].sort()) === JSON.stringify([...b].sort());
   const wrong: string[] = [];
   if (now.sourceId !== plan.sourceId) wrong.push(`--from is another replica set than ${plan.from}`);
   if (now.targetId !== plan.targetId) wrong.push(`--to is another replica set than ${plan.to}`);
@@ -42,7 +48,9 @@ export async function assertSamePlan(plan: RunPlan, options: MigrateOptions, sou
     if (!same(plan[key], now[key])) wrong.push(`--${key} was ${plan[key].join(', ') || 'not given'}`);
   }
   if (wrong.length === 0) return;
-  throw new GodwitError('GW1003', `Run ${options.run} was begun differently: ${wrong.join('; ')}`, { details: { run: options.run } });
+  throw new GodwitError('GW1003', `Run ${options.run} was begun differently: ${wrong.join('; ')}`, {
+    details: { run: options.run },
+  });
 }
 
 /**
@@ -64,13 +72,16 @@ export function reversedChoice(plan: Pick<RunPlan, 'include' | 'exclude' | 'rena
     const dot = pattern.indexOf('.');
     const db = dot < 0 ? pattern : pattern.slice(0, dot);
     const rest = dot < 0 ? '' : pattern.slice(dot);
-    const renamed = databases.filter(([from]) => makeSelection([db], [], []).touchesDatabase(from)).map(([, to]) => to + rest);
+    const renamed = databases
+      .filter(([from]) => makeSelection([db], [], []).touchesDatabase(from))
+      .map(([, to]) => to + rest);
     return databases.some(([from]) => from === db) ? renamed : [pattern, ...renamed];
   };
   const include = plan.include.flatMap(moved);
   const exclude = plan.exclude.flatMap(moved);
   const chosen = makeSelection(plan.include, plan.exclude, []);
-  const isChosen = (name: string) => chosen.includes(name.slice(0, name.indexOf('.')), name.slice(name.indexOf('.') + 1));
+  const isChosen = (name: string) =>
+    chosen.includes(name.slice(0, name.indexOf('.')), name.slice(name.indexOf('.') + 1));
   for (const [from, to] of collections) {
     // A renamed collection may lie outside every pattern; one that is not chosen must not be drawn in by its new name.
     if (!isChosen(from)) {

@@ -1,4 +1,11 @@
-import { Cluster, availableFences, makeSelection, preflight, readCatalog, sizeOf } from '../../adapters/mongodb/index.ts';
+import {
+  availableFences,
+  Cluster,
+  makeSelection,
+  preflight,
+  readCatalog,
+  sizeOf,
+} from '../../adapters/mongodb/index.ts';
 import { GodwitError } from '../../kernel/errors.ts';
 import type { Finding } from '../../kernel/finding.ts';
 import type { CheckReport, FenceKind, MigrateOptions } from './api.ts';
@@ -19,7 +26,12 @@ export async function check(options: MigrateOptions, signal: AbortSignal): Promi
 }
 
 /** Throws GW2001 with every finding that bars the run. */
-export async function assertReady(options: MigrateOptions, source: Cluster, target: Cluster, signal: AbortSignal): Promise<void> {
+export async function assertReady(
+  options: MigrateOptions,
+  source: Cluster,
+  target: Cluster,
+  signal: AbortSignal,
+): Promise<void> {
   const report = await inspect(options, source, target, signal);
   if (report.ok) return;
   const errors = report.findings.filter((finding) => finding.severity === 'error');
@@ -28,7 +40,12 @@ export async function assertReady(options: MigrateOptions, source: Cluster, targ
   });
 }
 
-async function inspect(options: MigrateOptions, source: Cluster, target: Cluster, signal: AbortSignal): Promise<CheckReport> {
+async function inspect(
+  options: MigrateOptions,
+  source: Cluster,
+  target: Cluster,
+  signal: AbortSignal,
+): Promise<CheckReport> {
   const selection = makeSelection(options.include, options.exclude, options.rename);
   const catalog = await readCatalog(source, selection, signal);
   const sizes = { docs: 0, bytes: 0 };

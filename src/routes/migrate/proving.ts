@@ -1,13 +1,13 @@
 import {
   type Catalog,
-  MongoVerifier,
-  type TrackedCollection,
   compareKeys,
   compareStructure,
+  MongoVerifier,
   planChunks,
   readCatalog,
   repairDrift,
   snapshotAt,
+  type TrackedCollection,
 } from '../../adapters/mongodb/index.ts';
 import { GodwitError } from '../../kernel/errors.ts';
 import { failpoint } from '../../kernel/failpoint.ts';
@@ -94,7 +94,12 @@ function record(run: RunContext, link: Link, state: ProofRecord['state'], drift:
   });
 }
 
-async function planVerify(run: RunContext, link: Link, sides: Sides, only: ReadonlySet<string> | undefined): Promise<Chunk[]> {
+async function planVerify(
+  run: RunContext,
+  link: Link,
+  sides: Sides,
+  only: ReadonlySet<string> | undefined,
+): Promise<Chunk[]> {
   const connection = await sides.from.connectPrimary(run.signal);
   try {
     const catalog = await readCatalog(sides.from, sides.selection, run.signal);
@@ -102,7 +107,8 @@ async function planVerify(run: RunContext, link: Link, sides: Sides, only: Reado
     for (const spec of catalog.collections) {
       if (only && !only.has(spec.uuid)) continue;
       if (!link.collection(spec.uuid)) continue;
-      for (const chunk of await planChunks(sides.from, connection, spec, CHUNK_BYTES)) chunks.push({ ...chunk, id: chunks.length });
+      for (const chunk of await planChunks(sides.from, connection, spec, CHUNK_BYTES))
+        chunks.push({ ...chunk, id: chunks.length });
     }
     return chunks;
   } finally {
@@ -133,7 +139,11 @@ async function structureDrift(run: RunContext, link: Link, sides: Sides, final: 
   const compare = async (catalog: Catalog) => {
     const connection = await sides.to.connectPrimary(run.signal);
     try {
-      return await compareStructure(catalog, connection, sides.selection, { finished, expiry: finished && !final, views: final });
+      return await compareStructure(catalog, connection, sides.selection, {
+        finished,
+        expiry: finished && !final,
+        views: final,
+      });
     } finally {
       connection.close();
     }
@@ -178,7 +188,11 @@ export async function proveTouched(run: RunContext, link: Link, sides: Sides): P
  * Proves, at standstill, what changed since the last proof: every key the log
  * touched, every collection whose order counts, and all of the structure.
  */
-export async function proveLastChanges(run: RunContext, link: Link, sides: Sides): Promise<{ drift: Drift[]; keys: number }> {
+export async function proveLastChanges(
+  run: RunContext,
+  link: Link,
+  sides: Sides,
+): Promise<{ drift: Drift[]; keys: number }> {
   const from = await sides.from.connectPrimary(run.signal);
   const to = await sides.to.connectPrimary(run.signal);
   const drift: Drift[] = [];
@@ -216,9 +230,13 @@ export async function repair(run: RunContext, link: Link, sides: Sides, drift: r
   const structure = drift.filter((row) => row.kind === 'structure');
   if (structure.length > 0) {
     const first = structure[0] as Drift;
-    throw new GodwitError('GW6001', `${first.unit} differs in structure (${first.key}: ${first.note ?? ''}); documents can be repaired, this cannot yet`, {
-      details: { unit: first.unit, key: first.key },
-    });
+    throw new GodwitError(
+      'GW6001',
+      `${first.unit} differs in structure (${first.key}: ${first.note ?? ''}); documents can be repaired, this cannot yet`,
+      {
+        details: { unit: first.unit, key: first.key },
+      },
+    );
   }
   const byName = new Map<string, TrackedCollection>(
     link.collections().map((collection) => [`${collection.source.db}.${collection.source.name}`, collection]),

@@ -1,26 +1,23 @@
-import {
-  Cluster,
-  makeSelection,
-} from '../../adapters/mongodb/index.ts';
+import { Cluster, makeSelection } from '../../adapters/mongodb/index.ts';
 import { systemClock } from '../../kernel/clock.ts';
 import { GodwitError, isAborted, throwIfAborted } from '../../kernel/errors.ts';
 import { isFinal } from '../../kernel/phase.ts';
 import { Throttle } from '../../kernel/throttle.ts';
-import { type RunLock, RunStore, acquireRunLock, runLockHolder } from '../../state/index.ts';
+import { acquireRunLock, type RunLock, RunStore, runLockHolder } from '../../state/index.ts';
 import type { CommandArgs, CommandName, CommandResult, MigrateOptions, MigrateStatus, RunEvent } from './api.ts';
 import { type CommandAnswer, perform } from './commands.ts';
 import { beginCopy, finishCopy } from './copying.ts';
 import { recoverCutover } from './cutover.ts';
 import { currentGeneration } from './generations.ts';
-import { watchNeighbours } from './neighbours.ts';
 import { Meter } from './meter.ts';
-import { type RunPlan, assertSamePlan, makePlan } from './plan.ts';
+import { watchNeighbours } from './neighbours.ts';
+import { assertSamePlan, makePlan, type RunPlan } from './plan.ts';
 import { assertReady } from './preflight.ts';
 import { prove, recallProof } from './proving.ts';
 import { KEY, type ProofRecord, type RunContext, shownDrift } from './run-context.ts';
+import { saveReport } from './save-report.ts';
 import { openLink, sidesOf } from './sides.ts';
 import { buildStatus, runs } from './status.ts';
-import { saveReport } from './save-report.ts';
 
 export interface RunnerHooks {
   readonly signal: AbortSignal;
@@ -193,7 +190,12 @@ export class Runner {
     }
     for (const event of store.events(this.#eventSeq)) {
       this.#eventSeq = event.seq;
-      this.#hooks.onEvent({ type: 'event', at: new Date(event.atMs).toISOString(), kind: event.kind, data: event.data });
+      this.#hooks.onEvent({
+        type: 'event',
+        at: new Date(event.atMs).toISOString(),
+        kind: event.kind,
+        data: event.data,
+      });
     }
     this.#hooks.onEvent({ type: 'status', status });
   }
@@ -260,7 +262,9 @@ export class Runner {
       const drift = await this.#orFailure(prove(run, run.link, sidesOf(run, 'forward'), { resume }));
       if (drift.length === 0) store.enter('verified', 'verified');
       else if (options.until === 'verified' || options.cutover === 'auto') {
-        throw new GodwitError('GW6001', `Verification found ${drift.length} differences`, { details: { drift: drift.length } });
+        throw new GodwitError('GW6001', `Verification found ${drift.length} differences`, {
+          details: { drift: drift.length },
+        });
       }
     }
     if (store.phase === 'verified' && options.cutover === 'auto' && !this.#cutoverRefused) {
@@ -287,10 +291,16 @@ export class Runner {
     for (const request of store.pendingRequests()) {
       try {
         const answer = await this.#perform(request.command as CommandName, request.args as CommandArgs);
-        store.answer(request.id, { ok: true, result: this.result(request.command, answer.message, answer.already, answer) });
+        store.answer(request.id, {
+          ok: true,
+          result: this.result(request.command, answer.message, answer.already, answer),
+        });
       } catch (error) {
         const known = error instanceof GodwitError ? error : new GodwitError('GW9001', String(error), { cause: error });
-        store.answer(request.id, { ok: false, error: { code: known.code, message: known.message, details: known.details } });
+        store.answer(request.id, {
+          ok: false,
+          error: { code: known.code, message: known.message, details: known.details },
+        });
         if (known.disposition === 'fatal' || isAborted(known)) throw error;
       }
     }
@@ -329,13 +339,14 @@ export class Runner {
   #reached(): string | undefined {
     const { store, link } = this.#run;
     const { phase } = store;
-    if (phase === 'done') return 'The run is complete: the source\'s data was deleted';
+    if (phase === 'done') return "The run is complete: the source's data was deleted";
     if (phase === 'cancelled') return 'The run was cancelled';
     if (phase === 'confirmed' || phase === 'cleaning') return 'Confirmed: the target is the only side in use';
     if (phase === 'rolled-back') return 'Rolled back: the source is in use again';
     if (this.#stopsAt('copied') && phase === 'following') return 'The copy is complete';
     const caughtUp = link?.lagSeconds !== undefined && link.lagSeconds < 5;
-    if (this.#stopsAt('following') && (phase === 'verified' || (phase === 'following' && caughtUp))) return 'The target follows the source';
+    if (this.#stopsAt('following') && (phase === 'verified' || (phase === 'following' && caughtUp)))
+      return 'The target follows the source';
     if (this.#stopsAt('verified') && phase === 'verified') return 'The target is proved equal to the source';
     return undefined;
   }
@@ -350,9 +361,15 @@ async function makeRun(
   signal: AbortSignal,
 ): Promise<void> {
   if (runs(options.state).includes(options.run)) return;
-  if (!mayCreate) throw new GodwitError('GW1002', `There is no run ${options.run} in ${options.state}`, { details: { run: options.run } });
+  if (!mayCreate)
+    throw new GodwitError('GW1002', `There is no run ${options.run} in ${options.state}`, {
+      details: { run: options.run },
+    });
   await assertReady(options, source, target, signal);
-  RunStore.create(options.state, options.run, { route: 'migrate', plan: await makePlan(options, source, target) }).close();
+  RunStore.create(options.state, options.run, {
+    route: 'migrate',
+    plan: await makePlan(options, source, target),
+  }).close();
 }
 
 async function waitWhilePaused(store: RunStore, signal: AbortSignal): Promise<void> {

@@ -12,7 +12,10 @@ export function saveReport(run: RunContext, status: MigrateStatus): string {
     status,
     samples: store.samples(),
     events: store.events(),
-    proof: proof && proof.state !== 'running' ? { at: proof.at, docs: proof.docs, bytes: proof.bytes, drift: proof.drift } : null,
+    proof:
+      proof && proof.state !== 'running'
+        ? { at: proof.at, docs: proof.docs, bytes: proof.bytes, drift: proof.drift }
+        : null,
     drift: store.drift(SHOWN_DRIFT),
     godwit: VERSION,
   });

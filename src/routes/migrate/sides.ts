@@ -1,14 +1,14 @@
 import {
   type ApplierMemory,
   type Cluster,
-  type Selection,
   makeSelection,
   readCatalog,
+  type Selection,
   trackedOf,
 } from '../../adapters/mongodb/index.ts';
 import type { ApplyCheckpoint } from '../../kernel/apply.ts';
 import { withRetry } from '../../kernel/retry.ts';
-import { type Generation, Link, checkpointKey } from './link.ts';
+import { checkpointKey, type Generation, Link } from './link.ts';
 import { reversedChoice } from './plan.ts';
 import type { RunContext } from './run-context.ts';
 
@@ -60,7 +60,9 @@ export async function planTurn(
     structureAsOf: catalog.position,
   };
   const memory: ApplierMemory = {
-    collections: catalog.collections.map((spec) => trackedOf(spec, selection.target(spec.db, spec.name), catalog.position)),
+    collections: catalog.collections.map((spec) =>
+      trackedOf(spec, selection.target(spec.db, spec.name), catalog.position),
+    ),
     transactions: [],
   };
   const checkpoint: ApplyCheckpoint = { position: catalog.position, restartFrom: catalog.position, entries: 0, memory };

@@ -1,9 +1,9 @@
-import { RunStore, listRuns, runLockHolder } from '../../state/index.ts';
-import type { ApplyCheckpoint } from '../../kernel/apply.ts';
 import { secondsOf } from '../../adapters/mongodb/index.ts';
+import type { ApplyCheckpoint } from '../../kernel/apply.ts';
 import type { Position } from '../../kernel/position.ts';
+import { listRuns, RunStore, runLockHolder } from '../../state/index.ts';
 import type { CollectionStatus, MigrateStatus } from './api.ts';
-import { type Generation, checkpointKey } from './link.ts';
+import { checkpointKey, type Generation } from './link.ts';
 import { type Meter, sumTotals } from './meter.ts';
 import type { RunPlan } from './plan.ts';
 import { type CutoverRecord, KEY, type ProofRecord } from './run-context.ts';
@@ -21,7 +21,11 @@ export interface Liveness {
 }
 
 /** One look at a run: what is durable, and what is live if this process runs it. */
-export function buildStatus(store: RunStore, live: Liveness | undefined, runner: MigrateStatus['runner']): MigrateStatus {
+export function buildStatus(
+  store: RunStore,
+  live: Liveness | undefined,
+  runner: MigrateStatus['runner'],
+): MigrateStatus {
   const plan = store.plan<RunPlan>();
   const generation = store.get<Generation>(KEY.generation);
   const checkpoint = generation && store.get<ApplyCheckpoint>(checkpointKey(generation.number));
@@ -29,7 +33,10 @@ export function buildStatus(store: RunStore, live: Liveness | undefined, runner:
   const cutover = store.get<CutoverRecord>(KEY.cutover);
   const totals = store.chunkTotals('copy');
   const sum = sumTotals(totals);
-  const done = totals.reduce((s, t) => ({ docs: s.docs + t.docsDone, bytes: s.bytes + t.bytesDone }), { docs: 0, bytes: 0 });
+  const done = totals.reduce((s, t) => ({ docs: s.docs + t.docsDone, bytes: s.bytes + t.bytesDone }), {
+    docs: 0,
+    bytes: 0,
+  });
   const docs = live?.meter.copyDocs ?? done.docs;
   const bytes = live?.meter.copyBytes ?? done.bytes;
   const rates = live?.meter.rates ?? { bytes: 0, docs: 0, entries: 0 };
@@ -72,7 +79,11 @@ export function buildStatus(store: RunStore, live: Liveness | undefined, runner:
       docsTotal: sumTotals(store.chunkTotals('verify')).docs,
       drift: proof?.drift ?? 0,
     },
-    cutover: { fence: cutover?.fence ?? null, stallMs: cutover?.stallMs ?? null, switchedAt: cutover?.switchedAt ?? null },
+    cutover: {
+      fence: cutover?.fence ?? null,
+      stallMs: cutover?.stallMs ?? null,
+      switchedAt: cutover?.switchedAt ?? null,
+    },
     fault: live?.fault ?? null,
   };
 }

@@ -38,7 +38,7 @@ function readDecimal(buf: Buffer, offset: number): number | Decimal {
   return { coefficient, exponent, nearest: Number(`${coefficient}e${exponent}`) };
 }
 
-export function isNumberType(type: number): boolean {
+function isNumberType(type: number): boolean {
   return (
     type === BSON_TYPE.int32 || type === BSON_TYPE.double || type === BSON_TYPE.int64 || type === BSON_TYPE.decimal128
   );

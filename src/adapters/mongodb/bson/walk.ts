@@ -52,10 +52,6 @@ export function readInt32(buf: Buffer, offset: number): number {
   return buf[offset]! | (buf[offset + 1]! << 8) | (buf[offset + 2]! << 16) | (buf[offset + 3]! << 24);
 }
 
-export function readInt64AsBigInt(buf: Buffer, offset: number): bigint {
-  return buf.readBigInt64LE(offset);
-}
-
 /** A timestamp as its unsigned 64 bits: seconds above, increment below, so that it compares as a number. */
 export function readTimestamp(buf: Buffer, offset: number): bigint {
   return buf.readBigUInt64LE(offset);

@@ -1,27 +1,27 @@
 import { GodwitError, throwIfAborted } from '../../../kernel/errors.ts';
 import { failpoint } from '../../../kernel/failpoint.ts';
 import type { Applied, LogApplier, LogBlock } from '../../../kernel/ports.ts';
-import { type Position, laterOf } from '../../../kernel/position.ts';
+import { laterOf, type Position } from '../../../kernel/position.ts';
 import type { Cluster } from '../cluster.ts';
 import type { Selection } from '../namespaces.ts';
 import { positionOfTimestamp } from '../position.ts';
 import type { WireConnection } from '../wire/connection.ts';
 import { Batch, type Slice } from './batch.ts';
-import { type LogEntry, OP, forEachOperation, namespaceText, opName, readEntry } from './entry.ts';
+import { forEachOperation, type LogEntry, namespaceText, OP, opName, readEntry } from './entry.ts';
 import { ApplyLane } from './lane.ts';
+import { settleConflicts } from './settle.ts';
 import {
-  type StructureContext,
   carryOut,
   commandName,
   concernsUs,
   databaseOf,
   meaningOf,
+  type StructureContext,
   splitNamespace,
   unknownCommand,
 } from './structure-change.ts';
-import { settleConflicts } from './settle.ts';
-import { type OpenTransaction, Transactions, isPart, operationsAt } from './transactions.ts';
 import { type TrackedCollection, TrackedCollections } from './tracked.ts';
+import { isPart, type OpenTransaction, operationsAt, Transactions } from './transactions.ts';
 
 const VIEWS_EVERY_MS = 1_000;
 
@@ -156,9 +156,15 @@ export class OplogApplier implements LogApplier {
       if (!this.#chosen(entry)) return;
       throw unknownCommand(entry, `operation "${opName(entry)}"`);
     }
-    if (entry.uuidStart < 0) return this.#withoutIdentity(entry, position);
+    if (entry.uuidStart < 0) {
+      this.#withoutIdentity(entry, position);
+      return;
+    }
     const collection = this.#tracked.at(entry.buf, entry.uuidStart);
-    if (!collection) return this.#untracked(entry, position);
+    if (!collection) {
+      this.#untracked(entry, position);
+      return;
+    }
     if (collection.ghost || position <= collection.skipUntil) return;
     const fuzzy = position <= laterOf(collection.fuzzyUntil, this.#options.fuzzyUntil);
     this.#batch.add(collection, entry, fuzzy);
@@ -175,12 +181,20 @@ export class OplogApplier implements LogApplier {
   }
 
   #untracked(entry: LogEntry, position: Position): void {
-    if (namespaceText(entry) === 'admin.system.version') return this.#withoutIdentity(entry, position);
+    if (namespaceText(entry) === 'admin.system.version') this.#withoutIdentity(entry, position);
     // Gone before the structure was listed: its drop lies before that, too.
     if (!this.#chosen(entry) || position <= this.#options.structureAsOf) return;
-    throw new GodwitError('GW5003', `The log changes ${namespaceText(entry)}, a collection whose creation was not seen`, {
-      details: { namespace: namespaceText(entry), position, uuid: entry.buf.toString('hex', entry.uuidStart, entry.uuidStart + 16) },
-    });
+    throw new GodwitError(
+      'GW5003',
+      `The log changes ${namespaceText(entry)}, a collection whose creation was not seen`,
+      {
+        details: {
+          namespace: namespaceText(entry),
+          position,
+          uuid: entry.buf.toString('hex', entry.uuidStart, entry.uuidStart + 16),
+        },
+      },
+    );
   }
 
   #chosen(entry: LogEntry): boolean {
@@ -197,7 +211,13 @@ export class OplogApplier implements LogApplier {
         if (isPart(entry)) {
           this.#transactions.add(entry);
           this.#memoryChanged = true;
-        } else yield* this.#operations(entry, [...this.#take(entry), entry.buf.subarray(entry.start, entry.end)], position, signal);
+        } else
+          yield* this.#operations(
+            entry,
+            [...this.#take(entry), entry.buf.subarray(entry.start, entry.end)],
+            position,
+            signal,
+          );
         return;
       case 'commit':
         yield* this.#operations(entry, this.#take(entry), position, signal);
@@ -229,7 +249,12 @@ export class OplogApplier implements LogApplier {
   }
 
   /** All operations of a transaction, in order, as of its commit. */
-  async *#operations(commit: LogEntry, parts: readonly Buffer[], position: Position, signal: AbortSignal): AsyncIterable<Applied> {
+  async *#operations(
+    commit: LogEntry,
+    parts: readonly Buffer[],
+    position: Position,
+    signal: AbortSignal,
+  ): AsyncIterable<Applied> {
     for (const part of parts) {
       const holder = readEntry(part, 0, false);
       const array = operationsAt(holder);
@@ -311,13 +336,20 @@ export class OplogApplier implements LogApplier {
     if (batch.isEmpty) return 0;
     this.#batch = this.#newBatch();
     const before = this.#lanes.reduce((sum, lane) => sum + lane.writes, 0);
-    await Promise.all(this.#lanes.map((lane, i) => lane.run((batch.lanes[i] as Map<TrackedCollection, never>).values())));
+    await Promise.all(
+      this.#lanes.map((lane, i) => lane.run((batch.lanes[i] as Map<TrackedCollection, never>).values())),
+    );
     await this.#settle();
     return this.#lanes.reduce((sum, lane) => sum + lane.writes, 0) - before;
   }
 
   async #reconcileViews(): Promise<void> {
-    if (this.#options.holdAtStructure || this.#viewsChanged.size === 0 || Date.now() - this.#viewsSeenMs < VIEWS_EVERY_MS) return;
+    if (
+      this.#options.holdAtStructure ||
+      this.#viewsChanged.size === 0 ||
+      Date.now() - this.#viewsSeenMs < VIEWS_EVERY_MS
+    )
+      return;
     for (const db of this.#viewsChanged) {
       if (!this.#options.selection.touchesDatabase(db)) continue;
       await this.#options.reconcileViews(db, (this.#lanes[0] as ApplyLane).connection);
@@ -360,4 +392,3 @@ function isViewChange(entry: LogEntry): boolean {
   if (entry.nsEnd - entry.nsStart < 13 || entry.op === OP.command || entry.op === OP.noop) return false;
   return entry.buf.toString('latin1', entry.nsEnd - 13, entry.nsEnd) === '.system.views';
 }
-

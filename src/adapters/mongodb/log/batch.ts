@@ -1,7 +1,7 @@
 import { GodwitError } from '../../../kernel/errors.ts';
 import { idKey } from '../bson/compare.ts';
 import { elementEnd, findElement, valueOffset } from '../bson/walk.ts';
-import { type LogEntry, OP, namespaceText } from './entry.ts';
+import { type LogEntry, namespaceText, OP } from './entry.ts';
 import type { TrackedCollection } from './tracked.ts';
 
 /** A slice of a buffer. */
@@ -60,7 +60,10 @@ export class Batch {
   readonly #onTouched: ((collection: TrackedCollection, key: string, id: Slice, idType: number) => void) | undefined;
   changes = 0;
 
-  constructor(laneCount: number, onTouched?: (collection: TrackedCollection, key: string, id: Slice, idType: number) => void) {
+  constructor(
+    laneCount: number,
+    onTouched?: (collection: TrackedCollection, key: string, id: Slice, idType: number) => void,
+  ) {
     this.lanes = Array.from({ length: laneCount }, () => new Map());
     this.#onTouched = onTouched;
   }
@@ -101,7 +104,12 @@ export class Batch {
  * Where order is meaning, a document that is gone must not come back at the end. Where keys are equal under a
  * collation, the target may hold the document of a later spelling, whose `_id` no update can change.
  */
-function sequentialKind(collection: TrackedCollection, { kind }: Statement, entry: LogEntry, fuzzy: boolean): Statement['kind'] {
+function sequentialKind(
+  collection: TrackedCollection,
+  { kind }: Statement,
+  entry: LogEntry,
+  fuzzy: boolean,
+): Statement['kind'] {
   if (kind !== 'put') return kind;
   if (collection.capped) return entry.op === OP.update ? 'replace' : 'put';
   return fuzzy ? 'reinsert' : 'put';
@@ -126,7 +134,11 @@ function merge(statements: Statement[], next: Statement): void {
       statements[statements.length - 1] = next;
       return;
     case 'deltas':
-      if (last.kind === 'deltas' && last.deltas.length < MOST_DELTAS && deltaBytes(last) + deltaBytes(next) < MOST_DELTA_BYTES) {
+      if (
+        last.kind === 'deltas' &&
+        last.deltas.length < MOST_DELTAS &&
+        deltaBytes(last) + deltaBytes(next) < MOST_DELTA_BYTES
+      ) {
         last.deltas.push(...next.deltas);
       } else statements.push(next);
       return;
@@ -156,7 +168,14 @@ function statementOf(entry: LogEntry, fuzzy: boolean): Statement {
   const at = holder < 0 ? -1 : findElement(buf, holder, '_id');
   if (at < 0) throw new GodwitError('GW5003', `A change of ${namespaceText(entry)} does not say which _id`);
   const id: Slice = { buf, start: valueOffset(buf, at), end: elementEnd(buf, at) };
-  const statement: Statement = { kind: 'delete', idType: buf[at] as number, id, doc: undefined, deltas: [], exact: !fuzzy };
+  const statement: Statement = {
+    kind: 'delete',
+    idType: buf[at] as number,
+    id,
+    doc: undefined,
+    deltas: [],
+    exact: !fuzzy,
+  };
   if (entry.op === OP.insert) {
     statement.kind = fuzzy ? 'put' : 'insert';
     statement.doc = { buf, start: entry.o, end: entry.oEnd };

@@ -1,5 +1,5 @@
-import { cstringEnd, elementEnd, readInt32, valueSize } from '../bson/walk.ts';
 import type { Position } from '../../../kernel/position.ts';
+import { cstringEnd, elementEnd, readInt32, valueSize } from '../bson/walk.ts';
 import { readPosition } from '../position.ts';
 
 /** Operation letters of the oplog, as character codes. */

@@ -1,12 +1,20 @@
-import { failpoint } from '../../../kernel/failpoint.ts';
 import { GodwitError } from '../../../kernel/errors.ts';
+import { failpoint } from '../../../kernel/failpoint.ts';
 import { BsonBuilder } from '../bson/builder.ts';
 import { cstringEnd, elementEnd, valueSize } from '../bson/walk.ts';
 import type { WireConnection } from '../wire/connection.ts';
-import { DUPLICATE_KEY, type TargetName, type WriteError, idOfStatement, isDuplicateId, refusal, sendWrite } from '../write.ts';
+import {
+  DUPLICATE_KEY,
+  idOfStatement,
+  isDuplicateId,
+  refusal,
+  sendWrite,
+  type TargetName,
+  type WriteError,
+} from '../write.ts';
 import { appendZeroTimestampRepair, hasZeroTimestamp } from '../zero-timestamps.ts';
-import { appendSimpleDiff, isSimpleDiff } from './simple-diff.ts';
 import type { CollectionWork, Statement } from './batch.ts';
+import { appendSimpleDiff, isSimpleDiff } from './simple-diff.ts';
 import type { TrackedCollection } from './tracked.ts';
 
 /** A command is sent when its statements reach this size; the server takes 48 MB. */
@@ -101,7 +109,8 @@ export class ApplyLane {
     if (kind === 'insert') this.#inserted.push(statement);
     if (kind === 'update') this.#updated.push(statement);
     const { doc } = statement;
-    if (doc && statement.kind !== 'modify' && hasZeroTimestamp(doc.buf, doc.start, doc.end)) this.#repairs.push(statement);
+    if (doc && statement.kind !== 'modify' && hasZeroTimestamp(doc.buf, doc.start, doc.end))
+      this.#repairs.push(statement);
     if (builder.length >= COMMAND_BYTES || builder.documents >= COMMAND_STATEMENTS) {
       await this.#flush(name, kind, ordered, capped);
     }
@@ -216,11 +225,14 @@ function appendStatement(out: BsonBuilder, statement: Statement): void {
       return;
     }
     case 'put':
-      return appendPut(out, statement, true);
+      appendPut(out, statement, true);
+      return;
     case 'replace':
-      return appendPut(out, statement, false);
+      appendPut(out, statement, false);
+      return;
     case 'delete':
-      return appendDelete(out, statement);
+      appendDelete(out, statement);
+      return;
     case 'modify': {
       const doc = statement.doc as NonNullable<Statement['doc']>;
       appendQuery(out.begin(), statement);
@@ -255,7 +267,8 @@ function appendStatement(out: BsonBuilder, statement: Statement): void {
 /** A single simple diff of a document known to be in step costs the server less as `$set` and `$unset`. */
 function appendAsModifiers(out: BsonBuilder, statement: Statement): boolean {
   const [delta] = statement.deltas;
-  if (!statement.exact || statement.deltas.length !== 1 || !delta || !isSimpleDiff(delta.buf, delta.start)) return false;
+  if (!statement.exact || statement.deltas.length !== 1 || !delta || !isSimpleDiff(delta.buf, delta.start))
+    return false;
   appendSimpleDiff(out, delta.buf, delta.start);
   return true;
 }

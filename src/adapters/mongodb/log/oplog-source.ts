@@ -8,7 +8,7 @@ import type { Selection } from '../namespaces.ts';
 import { positionBefore, positionOfTimestamp, readPosition, timestampOf } from '../position.ts';
 import { commandDoc, type WireConnection, type WireReply } from '../wire/connection.ts';
 import { sliceBatch } from '../wire/cursor-batch.ts';
-import { type LogEntry, OP, forEachOperation, namespaceText, readEntry } from './entry.ts';
+import { forEachOperation, type LogEntry, namespaceText, OP, readEntry } from './entry.ts';
 import { splitNamespace } from './structure-change.ts';
 import { operationsAt } from './transactions.ts';
 
@@ -39,7 +39,9 @@ export class OplogSource implements ChangeSource {
 
   async *stream(after: Position, signal: AbortSignal): AsyncIterable<LogBlock> {
     const { cluster, readFrom } = this.#options;
-    const connection = await (readFrom === 'primary' ? cluster.connectPrimary(signal) : cluster.connectSecondary(signal));
+    const connection = await (readFrom === 'primary'
+      ? cluster.connectPrimary(signal)
+      : cluster.connectSecondary(signal));
     const stop = () => connection.close();
     signal.addEventListener('abort', stop, { once: true });
     try {

@@ -3,9 +3,9 @@ import type { Position } from '../../../kernel/position.ts';
 import { idKey } from '../bson/compare.ts';
 import { elementEnd, findElement, valueOffset } from '../bson/walk.ts';
 import type { TouchedKeys } from '../verify/touched.ts';
-import { type LogEntry, OP, forEachOperation, readEntry } from './entry.ts';
-import { operationsAt } from './transactions.ts';
+import { forEachOperation, type LogEntry, OP, readEntry } from './entry.ts';
 import type { TrackedCollection, TrackedCollections } from './tracked.ts';
+import { operationsAt } from './transactions.ts';
 
 /**
  * Notes the keys that a stretch of the log changes, without applying it: how
@@ -13,7 +13,12 @@ import type { TrackedCollection, TrackedCollections } from './tracked.ts';
  * Parts of transactions count whether or not they were committed; looking at
  * a key too many does no harm.
  */
-export function recallTouched(block: LogBlock, upTo: Position, tracked: TrackedCollections, touched: TouchedKeys): void {
+export function recallTouched(
+  block: LogBlock,
+  upTo: Position,
+  tracked: TrackedCollections,
+  touched: TouchedKeys,
+): void {
   for (let at = 0; at < block.bytes.length; ) {
     const entry = readEntry(block.bytes, at, true);
     at = entry.end;

@@ -6,9 +6,9 @@ import type { Cluster } from '../cluster.ts';
 import { timestampOf } from '../position.ts';
 import { type RawKey, rawKey, readByKeys } from '../verify/recheck.ts';
 import type { WireConnection } from '../wire/connection.ts';
-import { readAll } from '../wire/read-all.ts';
 import { commandDoc } from '../wire/connection.ts';
-import { DUPLICATE_KEY, type TargetName, type WriteError, idOfStatement, refusal, sendWrite } from '../write.ts';
+import { readAll } from '../wire/read-all.ts';
+import { DUPLICATE_KEY, idOfStatement, refusal, sendWrite, type TargetName, type WriteError } from '../write.ts';
 import { repairZeroTimestamps } from '../zero-timestamps.ts';
 import type { Conflict } from './lane.ts';
 import type { TrackedCollection } from './tracked.ts';
@@ -60,7 +60,10 @@ async function settleCollection(
     const wanted = await readByKeys(from, { ...collection.source, uuid: collection.uuid }, [...keys.values()], concern);
     await removeAll(target, collection.target, keys.values());
     const docs = Buffer.concat([...wanted.values()]);
-    const outcome = wanted.size === 0 ? { errors: [] } : await sendWrite(target, 'insert', collection.target, docs, { ordered: false, majority: false });
+    const outcome =
+      wanted.size === 0
+        ? { errors: [] }
+        : await sendWrite(target, 'insert', collection.target, docs, { ordered: false, majority: false });
     if (outcome.errors.length === 0) {
       await repairZeroTimestamps(target, collection.target, docs);
       return moment;
@@ -70,9 +73,13 @@ async function settleCollection(
       for (const key of await blockers(target, collection.target, error)) addKey(keys, key);
     }
   }
-  throw new GodwitError('GW5001', `Unique keys of ${collection.target.db}.${collection.target.collection} cannot be brought in order`, {
-    details: { namespace: `${collection.target.db}.${collection.target.collection}` },
-  });
+  throw new GodwitError(
+    'GW5001',
+    `Unique keys of ${collection.target.db}.${collection.target.collection} cannot be brought in order`,
+    {
+      details: { namespace: `${collection.target.db}.${collection.target.collection}` },
+    },
+  );
 }
 
 function addKey(keys: Map<string, RawKey>, key: RawKey): void {
@@ -82,7 +89,13 @@ function addKey(keys: Map<string, RawKey>, key: RawKey): void {
 async function removeAll(target: WireConnection, name: TargetName, keys: Iterable<RawKey>): Promise<void> {
   const deletes = new BsonBuilder(4096);
   for (const key of keys) {
-    deletes.begin().startDocument('q').startDocument('_id').appendElement(key[4] as number, '$eq', key, 9, key.length - 1).end().end();
+    deletes
+      .begin()
+      .startDocument('q')
+      .startDocument('_id')
+      .appendElement(key[4] as number, '$eq', key, 9, key.length - 1)
+      .end()
+      .end();
     deletes.appendInt32('limit', 1).end();
   }
   const outcome = await sendWrite(target, 'delete', name, deletes.finish(), { ordered: false, majority: false });

@@ -26,7 +26,8 @@ export function isSimpleDiff(buf: Buffer, start: number): boolean {
   for (let section = diff + 4; section < end; ) {
     const letter = buf[section + 1];
     // One letter and its NUL: nested diffs ('s' and field name) are longer, arrays have 'a'.
-    if (buf[section] !== OBJECT || buf[section + 2] !== 0 || (letter !== U && letter !== I && letter !== D)) return false;
+    if (buf[section] !== OBJECT || buf[section + 2] !== 0 || (letter !== U && letter !== I && letter !== D))
+      return false;
     const value = section + 3;
     if (!areSimpleFields(buf, value, letter === I)) return false;
     section = value + readInt32(buf, value);

@@ -2,10 +2,17 @@ import { GodwitError } from '../../../kernel/errors.ts';
 import { POSITION_ZERO } from '../../../kernel/position.ts';
 import { BsonBuilder } from '../bson/builder.ts';
 import { cstringEnd, docLength, elementEnd, findElement, valueOffset, walk } from '../bson/walk.ts';
-import { type CollectionSpec, listDatabase, listIndexes, readFlag, readString, subDocument, uuidHex } from '../catalog.ts';
+import {
+  type CollectionSpec,
+  listDatabase,
+  listIndexes,
+  readFlag,
+  readString,
+  subDocument,
+  uuidHex,
+} from '../catalog.ts';
 import type { Selection } from '../namespaces.ts';
 import {
-  NEVER_EXPIRES,
   createCollection,
   createIndexes,
   deferralOf,
@@ -13,6 +20,7 @@ import {
   dropIndex,
   indexName,
   indexSignature,
+  NEVER_EXPIRES,
   runRaw,
   runStructure,
   splitIndexes,
@@ -71,7 +79,11 @@ export function meaningOf(name: string): CommandMeaning {
  * Whether a command concerns the chosen namespaces at all; the filter of the
  * log is by database and lets others through.
  */
-export function concernsUs(entry: LogEntry, name: string, context: Pick<StructureContext, 'tracked' | 'selection'>): boolean {
+export function concernsUs(
+  entry: LogEntry,
+  name: string,
+  context: Pick<StructureContext, 'tracked' | 'selection'>,
+): boolean {
   const { tracked, selection } = context;
   if (entry.uuidStart >= 0 && tracked.at(entry.buf, entry.uuidStart)) return true;
   const db = databaseOf(entry);
@@ -133,9 +145,13 @@ async function dropEmptyDatabase(context: StructureContext, db: string): Promise
 
 /** The refusal of an entry that cannot be carried. */
 export function unknownCommand(entry: LogEntry, name: string): GodwitError {
-  return new GodwitError('GW5003', `The log holds the command ${name} on ${namespaceText(entry)}, which cannot be carried`, {
-    details: { command: name, namespace: namespaceText(entry), position: entry.ts ?? '' },
-  });
+  return new GodwitError(
+    'GW5003',
+    `The log holds the command ${name} on ${namespaceText(entry)}, which cannot be carried`,
+    {
+      details: { command: name, namespace: namespaceText(entry), position: entry.ts ?? '' },
+    },
+  );
 }
 
 async function create(entry: LogEntry, db: string, o: Buffer, context: StructureContext): Promise<void> {
@@ -167,7 +183,8 @@ function seriesOptions(options: Buffer): Buffer {
   const out = new BsonBuilder(512).begin();
   for (const field of ['timeseries', 'expireAfterSeconds', 'collation', 'storageEngine']) {
     const at = findElement(options, 0, field);
-    if (at >= 0) out.appendElement(options[at] as number, field, options, valueOffset(options, at), elementEnd(options, at));
+    if (at >= 0)
+      out.appendElement(options[at] as number, field, options, valueOffset(options, at), elementEnd(options, at));
   }
   return Buffer.from(out.end().finish());
 }
@@ -229,13 +246,19 @@ function replacedUuid(o: Buffer): string | undefined {
   return at >= 0 && o[at] === 0x05 ? uuidHex(o, valueOffset(o, at)) : undefined;
 }
 
-async function buildIndexes(specs: readonly Buffer[], tracked: TrackedCollection, context: StructureContext): Promise<void> {
+async function buildIndexes(
+  specs: readonly Buffer[],
+  tracked: TrackedCollection,
+  context: StructureContext,
+): Promise<void> {
   // A unique index that would coincide with another one is left for the cutover.
   const { now } = splitIndexes(specs);
   const present = await listIndexes(context.target, tracked.target.db, tracked.target.collection);
   const wanted: Buffer[] = [];
   for (const spec of now) {
-    const twin = present.find((other) => indexName(other) !== indexName(spec) && indexSignature(other) === indexSignature(spec));
+    const twin = present.find(
+      (other) => indexName(other) !== indexName(spec) && indexSignature(other) === indexSignature(spec),
+    );
     // Both are plain for now, which no server takes: the one that is plain for good stays.
     if (twin && deferralOf(spec).unique) continue;
     if (twin) await dropIndex(context.target, tracked.target, indexName(twin));
@@ -265,7 +288,8 @@ async function modify(o: Buffer, tracked: TrackedCollection, context: StructureC
       command.startDocument('index');
       for (const key of ['name', 'keyPattern', 'hidden']) {
         const at = findElement(index, 0, key);
-        if (at >= 0) command.appendElement(index[at] as number, key, index, valueOffset(index, at), elementEnd(index, at));
+        if (at >= 0)
+          command.appendElement(index[at] as number, key, index, valueOffset(index, at), elementEnd(index, at));
       }
       // It may be a plain index that begins to expire.
       if (expires) command.appendInt32('expireAfterSeconds', NEVER_EXPIRES);
@@ -285,7 +309,12 @@ async function modify(o: Buffer, tracked: TrackedCollection, context: StructureC
 function arrayOf(o: Buffer, name: string): Buffer[] {
   const array = subDocument(o, name);
   const specs: Buffer[] = [];
-  if (array) walk(array, 0, (_type, _nameStart, _nameEnd, start) => void specs.push(array.subarray(start, start + docLength(array, start))));
+  if (array)
+    walk(
+      array,
+      0,
+      (_type, _nameStart, _nameEnd, start) => void specs.push(array.subarray(start, start + docLength(array, start))),
+    );
   return specs;
 }
 

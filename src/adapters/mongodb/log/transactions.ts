@@ -17,7 +17,11 @@ export class Transactions {
   readonly #open = new Map<string, Buffer[]>();
 
   constructor(remembered: readonly OpenTransaction[]) {
-    for (const { key, parts } of remembered) this.#open.set(key, parts.map((part) => Buffer.from(part, 'base64')));
+    for (const { key, parts } of remembered)
+      this.#open.set(
+        key,
+        parts.map((part) => Buffer.from(part, 'base64')),
+      );
   }
 
   get isEmpty(): boolean {

@@ -1,6 +1,6 @@
 import type { ChunkProgress, Drift } from '../../../kernel/ports.ts';
 import { fullId } from '../write.ts';
-import { type StreamVerdict, digestOf } from './compare-streams.ts';
+import { digestOf, type StreamVerdict } from './compare-streams.ts';
 import type { DocStream } from './doc-stream.ts';
 
 /**
@@ -60,7 +60,14 @@ function firstDifference(unit: string, left: readonly Mark[], right: readonly Ma
   const length = Math.max(left.length, right.length);
   for (let i = 0; i < length; i += 1) {
     if (left[i]?.digest === right[i]?.digest && left[i]?.key === right[i]?.key) continue;
-    return [row(unit, left[i], right[i], `order: document ${i} of ${left.length} at the source, of ${right.length} at the target`)];
+    return [
+      row(
+        unit,
+        left[i],
+        right[i],
+        `order: document ${i} of ${left.length} at the source, of ${right.length} at the target`,
+      ),
+    ];
   }
   return [];
 }

@@ -55,7 +55,13 @@ export class DocStream {
       this.#reply = reply;
       const batch = sliceBatch(reply.body);
       if (batch.cursorId !== 0n) {
-        this.#ask(commandDoc({ getMore: batch.cursorId, collection: batch.collection ?? this.#collection.name, $db: this.#collection.db }));
+        this.#ask(
+          commandDoc({
+            getMore: batch.cursorId,
+            collection: batch.collection ?? this.#collection.name,
+            $db: this.#collection.db,
+          }),
+        );
       }
       if (batch.count === 0) continue;
       this.buf = batch.docs;

@@ -1,9 +1,9 @@
 import type { Drift } from '../../../kernel/ports.ts';
 import { BsonBuilder } from '../bson/builder.ts';
 import { elementEnd, findElement } from '../bson/walk.ts';
+import { serverCodeOf } from '../errors.ts';
 import type { Slice } from '../log/batch.ts';
 import type { TrackedCollection } from '../log/tracked.ts';
-import { serverCodeOf } from '../errors.ts';
 import { uuidBytes } from '../partition.ts';
 import type { WireConnection } from '../wire/connection.ts';
 import { readAll } from '../wire/read-all.ts';
@@ -34,7 +34,9 @@ export async function readByKeys(
     if (collection.uuid === undefined) find.appendString('find', collection.name);
     else find.appendElement(0x05, 'find', uuidBytes(collection.uuid));
     find.startDocument('filter').startDocument('_id').startArray('$in');
-    keys.slice(i, i + KEYS_PER_FIND).forEach((key, n) => void find.appendElement(key[4] as number, n, key, 9, key.length - 1));
+    keys
+      .slice(i, i + KEYS_PER_FIND)
+      .forEach((key, n) => void find.appendElement(key[4] as number, n, key, 9, key.length - 1));
     find.end().end().end();
     find.startDocument('hint').appendInt32('_id', 1).end();
     if (readConcern) find.appendDocument('readConcern', readConcern);
@@ -67,7 +69,12 @@ export async function compareKeys(
 ): Promise<Drift[]> {
   const unit = `${collection.source.db}.${collection.source.name}`;
   const left = await readByKeys(source, { ...collection.source, uuid: collection.uuid }, keys, concerns.source);
-  const right = await readByKeys(target, { db: collection.target.db, name: collection.target.collection }, keys, concerns.target);
+  const right = await readByKeys(
+    target,
+    { db: collection.target.db, name: collection.target.collection },
+    keys,
+    concerns.target,
+  );
   const drift: Drift[] = [];
   for (const [key, doc] of left) {
     const other = right.get(key);
@@ -84,4 +91,3 @@ export async function compareKeys(
   for (const doc of right.values()) drift.push({ unit, kind: 'extra', key: fullId(doc), targetDigest: digestOf(doc) });
   return drift;
 }
-

@@ -1,12 +1,12 @@
 import { EJSON, serialize } from 'bson';
 import type { Drift } from '../../../kernel/ports.ts';
+import { BsonBuilder } from '../bson/builder.ts';
 import type { Cluster } from '../cluster.ts';
 import type { TrackedCollection } from '../log/tracked.ts';
-import { sendWrite, insertDocuments } from '../write.ts';
-import { repairZeroTimestamps } from '../zero-timestamps.ts';
-import { BsonBuilder } from '../bson/builder.ts';
-import { readByKeys } from './recheck.ts';
 import type { WireConnection } from '../wire/connection.ts';
+import { insertDocuments, sendWrite } from '../write.ts';
+import { repairZeroTimestamps } from '../zero-timestamps.ts';
+import { readByKeys } from './recheck.ts';
 
 /**
  * Copies documents that differ from the source to the target again, and

@@ -1,6 +1,6 @@
 import type { Drift } from '../../../kernel/ports.ts';
 import { walk } from '../bson/walk.ts';
-import { type CollectionSpec, type ViewSpec, listDatabase, listIndexes } from '../catalog.ts';
+import { type CollectionSpec, listDatabase, listIndexes, type ViewSpec } from '../catalog.ts';
 import type { Selection } from '../namespaces.ts';
 import { deferralOf, deferredIndex, indexName, splitIndexes } from '../structure.ts';
 import type { WireConnection } from '../wire/connection.ts';
@@ -45,9 +45,16 @@ export async function compareStructure(
       drift.push({ unit, kind: 'structure', key: 'collection', note: 'the collection is missing at the target' });
       continue;
     }
-    const isSeries = (await listing(name.db)).some((item) => item.type === 'timeseries' && `system.buckets.${item.name}` === name.collection);
+    const isSeries = (await listing(name.db)).some(
+      (item) => item.type === 'timeseries' && `system.buckets.${item.name}` === name.collection,
+    );
     if (isSeries !== (spec.series !== undefined)) {
-      drift.push({ unit, kind: 'structure', key: 'time series', note: isSeries ? 'the source has the buckets without the series' : 'the series is missing at the target' });
+      drift.push({
+        unit,
+        kind: 'structure',
+        key: 'time series',
+        note: isSeries ? 'the source has the buckets without the series' : 'the series is missing at the target',
+      });
     }
     drift.push(...compareOptions(unit, spec.options, found.options, options.expiry));
     drift.push(...(await compareIndexes(unit, spec, name, target, final, options.expiry)));
@@ -59,7 +66,13 @@ export async function compareStructure(
     const found = (await listing(name.db)).find((item) => item.name === name.collection && item.type === 'view');
     if (!found) drift.push({ unit, kind: 'structure', key: 'view', note: 'the view is missing at the target' });
     else if (!found.options.equals(view.options)) {
-      drift.push({ unit, kind: 'structure', key: 'view', sourceDigest: digestOf(view.options), targetDigest: digestOf(found.options) });
+      drift.push({
+        unit,
+        kind: 'structure',
+        key: 'view',
+        sourceDigest: digestOf(view.options),
+        targetDigest: digestOf(found.options),
+      });
     }
   }
   for (const [db, names] of expected) {
@@ -123,7 +136,8 @@ async function compareIndexes(
     }
   }
   if (!final) for (const index of later) found.delete(indexName(index));
-  for (const extra of found.keys()) drift.push({ unit, kind: 'structure', key: `index ${extra}`, note: 'exists at the target only' });
+  for (const extra of found.keys())
+    drift.push({ unit, kind: 'structure', key: `index ${extra}`, note: 'exists at the target only' });
   return drift;
 }
 
@@ -137,7 +151,12 @@ function fields(doc: Buffer, without: ReadonlySet<string>): Map<string, string> 
   walk(doc, 0, (type, nameStart, nameEnd, valueStart, valueEnd) => {
     const name = doc.toString('utf8', nameStart, nameEnd);
     if (without.has(name)) return;
-    out.set(name, NUMBERS.has(type) ? `number ${numberAt(doc, type, valueStart)}` : `${type} ${doc.toString('hex', valueStart, valueEnd)}`);
+    out.set(
+      name,
+      NUMBERS.has(type)
+        ? `number ${numberAt(doc, type, valueStart)}`
+        : `${type} ${doc.toString('hex', valueStart, valueEnd)}`,
+    );
   });
   return out;
 }

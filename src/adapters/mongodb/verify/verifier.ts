@@ -8,8 +8,8 @@ import type { TrackedCollection } from '../log/tracked.ts';
 import { findChunk, isNatural } from '../partition.ts';
 import { timestampOf } from '../position.ts';
 import type { WireConnection } from '../wire/connection.ts';
-import { type StreamVerdict, compareStreams } from './compare-streams.ts';
 import { compareNatural } from './compare-natural.ts';
+import { compareStreams, type StreamVerdict } from './compare-streams.ts';
 import { DocStream } from './doc-stream.ts';
 
 /**
@@ -126,8 +126,16 @@ export class MongoVerifier implements ChunkVerifier {
       if (isNatural(chunk.bounds)) return await this.#natural(lane, chunk, unit, source, target, progress, signal);
       const moment = await this.#options.moment();
       const read = { batchSize: WHOLE_REPLY };
-      const left = new DocStream(lane.source, findChunk(chunk.bounds, source, { ...read, readConcern: snapshotAt(moment.source) }), source);
-      const right = new DocStream(lane.target, findChunk(chunk.bounds, target, { ...read, readConcern: snapshotAt(moment.target) }), target);
+      const left = new DocStream(
+        lane.source,
+        findChunk(chunk.bounds, source, { ...read, readConcern: snapshotAt(moment.source) }),
+        source,
+      );
+      const right = new DocStream(
+        lane.target,
+        findChunk(chunk.bounds, target, { ...read, readConcern: snapshotAt(moment.target) }),
+        target,
+      );
       try {
         return await compareStreams(unit, left, right, !collection.sequential || collection.capped, progress);
       } finally {

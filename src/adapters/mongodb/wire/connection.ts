@@ -14,7 +14,7 @@ import { buildMessage, type DocumentSequence, FLAG, type ParsedMessage, parseMes
 import type { WireTarget } from './target.ts';
 
 export { type Command, commandDoc, type RunOptions } from './command.ts';
-export type { WireCredentials, WireMechanism, WireTarget } from './target.ts';
+export type { WireCredentials, WireTarget } from './target.ts';
 
 /** Idle connections are probed, so that a firewall neither forgets them nor hides a dead peer. */
 const KEEP_ALIVE_AFTER_MS = 60_000;

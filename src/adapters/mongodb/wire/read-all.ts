@@ -1,12 +1,17 @@
+import { docLength } from '../bson/walk.ts';
 import { commandDoc, type WireConnection } from './connection.ts';
 import { sliceBatch } from './cursor-batch.ts';
-import { docLength } from '../bson/walk.ts';
 
 /**
  * Runs a cursor command to its end and gives every document, raw, each in
  * memory of its own. For listings and samples, not for data.
  */
-export async function readAll(connection: WireConnection, command: Buffer, db: string, collection: string): Promise<Buffer[]> {
+export async function readAll(
+  connection: WireConnection,
+  command: Buffer,
+  db: string,
+  collection: string,
+): Promise<Buffer[]> {
   const docs: Buffer[] = [];
   let reply = await connection.request(command);
   for (;;) {
