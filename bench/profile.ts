@@ -3,6 +3,7 @@
  * spends its CPU. Writes a `.cpuprofile` for Chrome's DevTools or VS Code, and prints what was busiest.
  */
 import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { loadDataset } from './dataset.ts';
 import { assertCopied, Side, workDirectory } from './lib/clusters.ts';
@@ -29,7 +30,7 @@ await runMain(async () => {
     until: { type: 'string' },
     out: { type: 'string' },
   });
-  const out = resolve(flags.text('out') ?? 'profile');
+  const out = resolve(flags.text('out') ?? join(tmpdir(), 'godwit-profile'));
   mkdirSync(out, { recursive: true });
   const documents = flags.number('documents', 300_000);
   await using source = await Side.start('source');

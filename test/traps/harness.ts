@@ -193,6 +193,9 @@ export async function openMigration(pair: Pair, name: string, more: Partial<Migr
       store.close();
     }
   };
+  // A held copy whose test has failed still runs when the migration is closed.
+  const closing = new AbortController();
+  const held: { run?: Promise<unknown> } = {};
   let stopping = new AbortController();
   let living: Promise<CommandResult> | undefined;
   let failure: { readonly error: unknown } | undefined;
@@ -245,17 +248,17 @@ export async function openMigration(pair: Pair, name: string, more: Partial<Migr
     },
     runUntil: (until) => run({ ...options, until }, { signal: never, onEvent }),
     async copyHeld(pieces, work) {
-      let held = (): void => {};
+      let tellHeld = (): void => {};
       const isHeld = new Promise<void>((resolve) => {
-        held = resolve;
+        tellHeld = resolve;
       });
       const point: Failpoint = pieces === 0 ? 'copy.create.after' : 'copy.chunk.after-done';
       armFailpoint(point, Math.max(1, pieces), () => {
         inStore((store) => store.setFlag('paused', 'held by a test'));
-        held();
+        tellHeld();
       });
-      const copying = run({ ...options, until: 'copied' }, { signal: never, onEvent });
-      copying.catch(() => undefined);
+      const copying = run({ ...options, until: 'copied' }, { signal: closing.signal, onEvent });
+      held.run = copying.catch(() => undefined);
       await Promise.race([
         isHeld,
         copying.then(() => Promise.reject(new Error('the copy ended before it could be held'))),
@@ -312,7 +315,9 @@ export async function openMigration(pair: Pair, name: string, more: Partial<Migr
     },
     async close() {
       stopping.abort();
+      closing.abort();
       await living?.catch(() => undefined);
+      await held.run;
       await rm(dir, { recursive: true, force: true });
     },
   };
