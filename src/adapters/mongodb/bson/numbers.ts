@@ -22,6 +22,22 @@ const EXPONENT_BIAS = 6176;
 const MAX_COEFFICIENT = 10n ** 34n - 1n;
 const LOW_113_BITS = (1n << 113n) - 1n;
 
+/** Reads a Decimal128 in the binary-integer encoding of IEEE 754-2008, section 3.5. */
+function readDecimal(buf: Buffer, offset: number): number | Decimal {
+  const high = buf.readBigUInt64LE(offset + 8);
+  const negative = high >> 63n === 1n;
+  const combination = Number((high >> 58n) & 0x1fn);
+  if (combination === 0x1f) return Number.NaN;
+  if (combination === 0x1e) return negative ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY;
+  // Leading bits 11 announce coefficients too large for 34 digits; those count as zero.
+  if (combination >> 3 === 3) return 0;
+  const magnitude = ((high << 64n) | buf.readBigUInt64LE(offset)) & LOW_113_BITS;
+  if (magnitude === 0n || magnitude > MAX_COEFFICIENT) return 0;
+  const coefficient = negative ? -magnitude : magnitude;
+  const exponent = Number((high >> 49n) & 0x3fffn) - EXPONENT_BIAS;
+  return { coefficient, exponent, nearest: Number(`${coefficient}e${exponent}`) };
+}
+
 export function readNumber(type: number, buf: Buffer, offset: number): BsonNumber {
   switch (type) {
     case BSON_TYPE.int32:
