@@ -37,8 +37,8 @@ export class GodwitProcess {
   readonly events: GodwitEvent[] = [];
   /** The last status told. */
   status: MigrateStatus | undefined;
-  /** When the first line came, in `performance.now()`. */
-  firstLineMs: number | undefined;
+  /** When the first status came, in `performance.now()`. */
+  firstStatusMs: number | undefined;
   /** The one answer of commands other than `run`. */
   answer: Readonly<Record<string, unknown>> | undefined;
   readonly process: MeasuredProcess;
@@ -48,10 +48,10 @@ export class GodwitProcess {
     options: { readonly nodeFlags?: readonly string[]; readonly onStatus?: (status: MigrateStatus) => void } = {},
   ) {
     const take = (text: string): void => {
-      this.firstLineMs ??= performance.now();
       const line = parse(text);
       if (line === undefined) return;
       if (line['type'] === 'status') {
+        this.firstStatusMs ??= performance.now();
         this.status = (line as unknown as Extract<RunEvent, { type: 'status' }>).status;
         options.onStatus?.(this.status);
       } else if (line['type'] === 'event') {

@@ -157,7 +157,7 @@ async function godwit(args: readonly string[], target: Side, marker: string): Pr
     await waitForMarkers(target, marker, HOUR_MS);
     const arrivedMs = performance.now();
     const exit = await child.end();
-    const detail = `${cell((arrivedMs - (child.firstLineMs ?? Number.NaN)) / 1000, 2)} s since its first status`;
+    const detail = `${cell((arrivedMs - (child.firstStatusMs ?? Number.NaN)) / 1000, 2)} s since its first status`;
     const seconds = (arrivedMs - child.process.startedMs) / 1000;
     return { who: 'godwit', seconds, cpuSeconds: exit.cpuSeconds, peakRssMiB: exit.peakRssMiB, detail };
   } finally {

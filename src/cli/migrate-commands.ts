@@ -1,7 +1,7 @@
 /** `godwit migrate …`: one function a command, each answering its exit code. */
 import { exitCodeOf } from '../kernel/codes.ts';
 import type { CommandArgs, CommandName, CommandResult } from '../routes/migrate/api.ts';
-import { type OptionSources, parseForCommand, parseOptions } from '../routes/migrate/options.ts';
+import { type OptionSources, overridesOf, parseForCommand, parseOptions } from '../routes/migrate/options.ts';
 import { paintOf, printJson, printLines, type Session } from './session.ts';
 import { checkText } from './view/check-text.ts';
 import { resultText } from './view/result-text.ts';
@@ -44,10 +44,15 @@ export async function otherCommand(
   const view = json ? undefined : openRunView(session.io, false);
   let result: CommandResult;
   try {
-    result = await route.command(name, options, args, {
-      signal: session.signal,
-      onEvent: (event) => view?.show(event),
-    });
+    result = await route.command(
+      name,
+      options,
+      { ...args, overrides: overridesOf(sources) },
+      {
+        signal: session.signal,
+        onEvent: (event) => view?.show(event),
+      },
+    );
   } finally {
     view?.close();
   }

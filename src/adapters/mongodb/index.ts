@@ -13,7 +13,7 @@ export { recallTouched } from './log/recall.ts';
 export { type TrackedCollection, TrackedCollections, trackedOf } from './log/tracked.ts';
 export { makeSelection, type Selection } from './namespaces.ts';
 export { planChunks, sizeOf } from './partition.ts';
-export { secondsOf } from './position.ts';
+export { clusterTime, secondsOf } from './position.ts';
 export { preflight } from './preflight/index.ts';
 export { createCollection, createIndexes, dropCollection, splitIndexes } from './structure.ts';
 export { copyUsersAndRoles } from './users/index.ts';

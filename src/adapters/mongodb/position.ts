@@ -42,3 +42,9 @@ export function positionBefore(position: Position): Position {
 }
 
 const FIRST = positionOf(0, 0);
+
+/** A position as the server shows a cluster time: seconds and ordinal. */
+export function clusterTime(position: Position): { t: number; i: number } {
+  const { t, i } = timestampOf(position);
+  return { t, i };
+}

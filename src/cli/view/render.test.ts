@@ -57,6 +57,7 @@ function status(changes: Partial<MigrateStatus> = {}): MigrateStatus {
       entriesApplied: 0,
       entriesPerSecond: 0,
       lagSeconds: null,
+      consistentAt: null,
     },
     verify: { state: 'none', at: null, docs: 0, docsTotal: 0, drift: 0 },
     cutover: { fence: null, stallMs: null, switchedAt: null },

@@ -134,6 +134,14 @@ export interface MigrateStatus {
     readonly entriesPerSecond: number;
     /** Seconds between a commit at the source and its being durable at the target. */
     readonly lagSeconds: number | null;
+    /**
+     * A moment at which the target equals the source, transactions whole: a
+     * snapshot read at `targetTime` there shows the source as of `sourceTime`.
+     */
+    readonly consistentAt: {
+      readonly sourceTime: { readonly t: number; readonly i: number };
+      readonly targetTime: { readonly t: number; readonly i: number };
+    } | null;
   };
   readonly verify: {
     readonly state: 'none' | 'running' | 'equal' | 'different';
@@ -165,8 +173,15 @@ export interface CommandResult {
   readonly report?: string;
 }
 
+/** Options that a command may set for a run whose process is told to carry it out. */
+export type CommandOverrides = Partial<
+  Pick<MigrateOptions, 'fence' | 'fenceWholeCluster' | 'maxStallSeconds' | 'withUsers'>
+>;
+
 /** Arguments of single commands. */
 export interface CommandArgs {
+  /** Options said with the command; they hold from then on. */
+  readonly overrides?: CommandOverrides;
   readonly repair?: boolean;
   /** `cleanup`: the run's name, said again, as consent to delete its data at the source. */
   readonly yesDelete?: string;

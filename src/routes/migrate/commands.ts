@@ -29,8 +29,14 @@ const FITS: Record<CommandName, { readonly from: readonly Phase[]; readonly alre
   cancel: { from: ['created', 'copying', 'following', 'verified', 'rolled-back'], already: ['cancelled'] },
 };
 
+/** Whether a command has something to do in a phase. */
+export function fitsPhase(name: CommandName, phase: Phase): boolean {
+  return FITS[name]?.from.includes(phase) ?? false;
+}
+
 /** Carries a command out. Throws GW1004 when it does not fit the phase. */
 export async function perform(run: RunContext, name: CommandName, args: CommandArgs): Promise<CommandAnswer> {
+  run.options = { ...run.options, ...args.overrides };
   const { phase } = run.store;
   const fits = FITS[name];
   if (fits.already.includes(phase)) return { message: `Nothing to do: the run is ${phase}`, already: true };

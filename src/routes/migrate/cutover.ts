@@ -297,10 +297,17 @@ async function undo(run: RunContext, fence: Fence, why: unknown, work?: () => vo
 }
 
 /** The log goes on deciding what expires on the target. */
-async function deferAll(run: RunContext, signal: AbortSignal): Promise<void> {
+export async function deferAll(run: RunContext, signal: AbortSignal): Promise<void> {
   const connection = await run.target.connectPrimary(signal);
+  const { link } = run;
   try {
-    for (const collection of run.link?.collections() ?? []) await deferExpiry(connection, collection.target);
+    for (const collection of link?.collections() ?? []) {
+      const { db, name } = collection.source;
+      await deferExpiry(
+        connection,
+        link?.generation.direction === 'reverse' ? { db, collection: name } : collection.target,
+      );
+    }
   } finally {
     connection.close();
   }

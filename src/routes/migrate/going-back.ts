@@ -3,6 +3,7 @@ import { failpoint } from '../../kernel/failpoint.ts';
 import type { Drift } from '../../kernel/ports.ts';
 import { withRetry } from '../../kernel/retry.ts';
 import type { FenceKind } from './api.ts';
+import { deferAll } from './cutover.ts';
 import { openEntries } from './entries.ts';
 import { makeFence } from './fences.ts';
 import { setGeneration } from './generations.ts';
@@ -49,6 +50,8 @@ export async function rollBack(run: RunContext): Promise<void> {
   // A target that could not be fenced may have been written until the address moved.
   if (targetKind === 'none') await link.catchUp(run.signal);
   await lower(run, kind, 'source');
+  // From here on the source decides again what expires.
+  await withRetry(run.retry(), () => deferAll(run, run.signal));
   await lower(run, targetKind, 'target');
   failpoint('rollback.before-done');
   run.store.enter('rolled-back', 'rolled-back', () => {

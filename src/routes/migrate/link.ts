@@ -310,6 +310,11 @@ export class Link {
     return withRetry(this.#retry(signal), () => this.#options.from.note({ mark: this.#options.clock.now() }));
   }
 
+  /** The latest moment at which both sides hold the same, if any was reached yet. */
+  get latestMoment(): Moment | undefined {
+    return this.#moment;
+  }
+
   /** The latest moment at which both sides hold the same. */
   async moment(signal: AbortSignal): Promise<Moment> {
     await this.#until(() => this.#moment !== undefined, signal);

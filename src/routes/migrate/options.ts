@@ -7,7 +7,7 @@
 import { z } from 'zod';
 import { GodwitError } from '../../kernel/errors.ts';
 import { redactUri } from '../../kernel/redact.ts';
-import type { MigrateOptions } from './api.ts';
+import type { CommandOverrides, MigrateOptions } from './api.ts';
 import { OPTIONS, type OptionSpec } from './option-table.ts';
 
 export interface OptionSources {
@@ -48,6 +48,20 @@ export function parseForCommand(sources: OptionSources): MigrateOptions | RunAdd
   return { state: fields.state as string, run: fields.run as string };
 }
 
+const OVERRIDES: readonly (keyof CommandOverrides)[] = ['fence', 'fenceWholeCluster', 'maxStallSeconds', 'withUsers'];
+
+/**
+ * What was said, rather than preset, of the options that a command may set for
+ * a run whose process lives elsewhere. An entry may hold a secret and is not
+ * handed over: it belongs to the process that runs the run.
+ */
+export function overridesOf(sources: OptionSources): CommandOverrides {
+  const said = readFields(sources, false);
+  return Object.fromEntries(
+    OVERRIDES.filter((field) => said[field] !== undefined).map((field) => [field, said[field]]),
+  );
+}
+
 /** JSON Schema (2020-12) of a YAML file, for editors. */
 export function optionsJsonSchema(): Record<string, unknown> {
   const properties = OPTIONS.map((spec) => {
@@ -66,7 +80,7 @@ export function optionsJsonSchema(): Record<string, unknown> {
 
 type Fields = Record<string, unknown>;
 
-function readFields(sources: OptionSources): Fields {
+function readFields(sources: OptionSources, presets = true): Fields {
   const yaml = readYaml(sources.yaml);
   refuseUnknown(
     Object.keys(yaml),
@@ -80,14 +94,19 @@ function readFields(sources: OptionSources): Fields {
   );
   const fields: Fields = {};
   for (const spec of OPTIONS) {
-    const value = chosenValue(spec, sources, yaml);
+    const value = chosenValue(spec, sources, yaml, presets);
     if (value !== undefined) fields[spec.field] = value;
   }
   return fields;
 }
 
 /** The strongest source that names the option, checked; the default otherwise. */
-function chosenValue(spec: OptionSpec, sources: OptionSources, yaml: Record<string, unknown>): unknown {
+function chosenValue(
+  spec: OptionSpec,
+  sources: OptionSources,
+  yaml: Record<string, unknown>,
+  presets: boolean,
+): unknown {
   const flag = sources.flags?.[spec.flag];
   if (flag !== undefined) return checked(spec, `--${spec.flag}`, fromText(spec, flag));
   const name = envNameOf(spec);
@@ -95,7 +114,7 @@ function chosenValue(spec: OptionSpec, sources: OptionSources, yaml: Record<stri
   if (variable !== undefined && variable !== '') return checked(spec, name, fromText(spec, variable));
   const written = yaml[spec.key];
   if (written !== undefined && written !== null) return checked(spec, `\`${spec.key}\``, one(spec, written));
-  return spec.default === undefined ? undefined : checked(spec, `\`${spec.key}\``, spec.default);
+  return spec.default === undefined || !presets ? undefined : checked(spec, `\`${spec.key}\``, spec.default);
 }
 
 /** Where a list is expected, YAML may give its only member. */

@@ -45,7 +45,9 @@ export async function assertSamePlan(
   if (now.sourceId !== plan.sourceId) wrong.push(`--from is another replica set than ${plan.from}`);
   if (now.targetId !== plan.targetId) wrong.push(`--to is another replica set than ${plan.to}`);
   for (const key of ['include', 'exclude', 'rename'] as const) {
-    if (!same(plan[key], now[key])) wrong.push(`--${key} was ${plan[key].join(', ') || 'not given'}`);
+    // What is not said is as it was.
+    if (now[key].length > 0 && !same(plan[key], now[key]))
+      wrong.push(`--${key} was ${plan[key].join(', ') || 'not given'}`);
   }
   if (wrong.length === 0) return;
   throw new GodwitError('GW1003', `Run ${options.run} was begun differently: ${wrong.join('; ')}`, {

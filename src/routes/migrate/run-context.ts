@@ -13,7 +13,8 @@ import type { RunPlan } from './plan.ts';
 
 /** What the phases of a running migration share. */
 export interface RunContext {
-  readonly options: MigrateOptions;
+  /** A command may say some of them anew. */
+  options: MigrateOptions;
   readonly store: RunStore;
   readonly plan: RunPlan;
   readonly source: Cluster;

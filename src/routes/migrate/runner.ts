@@ -1,11 +1,11 @@
 import { Cluster, makeSelection } from '../../adapters/mongodb/index.ts';
 import { systemClock } from '../../kernel/clock.ts';
-import { GodwitError, isAborted, throwIfAborted } from '../../kernel/errors.ts';
+import { GodwitError, throwIfAborted } from '../../kernel/errors.ts';
 import { isFinal } from '../../kernel/phase.ts';
 import { Throttle } from '../../kernel/throttle.ts';
 import { acquireRunLock, type RunLock, RunStore, runLockHolder } from '../../state/index.ts';
 import type { CommandArgs, CommandName, CommandResult, MigrateOptions, MigrateStatus, RunEvent } from './api.ts';
-import { type CommandAnswer, perform } from './commands.ts';
+import { type CommandAnswer, fitsPhase, perform } from './commands.ts';
 import { beginCopy, finishCopy } from './copying.ts';
 import { recoverCutover } from './cutover.ts';
 import { currentGeneration } from './generations.ts';
@@ -25,6 +25,8 @@ export interface RunnerHooks {
 }
 
 const POLL_MS = 150;
+/** Answered at any time, also in the middle of a copy. */
+const AT_ONCE: ReadonlySet<string> = new Set(['pause', 'resume']);
 const STATUS_MS = 500;
 const SAMPLE_MS = 1_000;
 
@@ -43,6 +45,10 @@ export class Runner {
   #sampledMs = 0;
   #eventSeq = 0;
   #cutoverRefused = false;
+  #attending: NodeJS.Timeout | undefined;
+  readonly #taken = new Set<number>();
+  /** The request that ended the run, to be answered once it has. */
+  #cancelling: number | undefined;
 
   private constructor(run: RunContext, lock: RunLock, hooks: RunnerHooks, stop: AbortController) {
     this.#run = run;
@@ -97,6 +103,7 @@ export class Runner {
       runner = new Runner(run, lock, hooks, stop);
       runner.#eventSeq = store.events().at(-1)?.seq ?? 0;
       runner.#timer = setInterval(() => runner?.publish(), STATUS_MS);
+      runner.#attending = setInterval(() => runner?.attend(), POLL_MS);
       return runner;
     } catch (error) {
       lock?.release();
@@ -108,7 +115,34 @@ export class Runner {
 
   /** Goes on until there is nothing left to do without a person, or until `--until`. */
   async go(): Promise<CommandResult> {
-    const { store, options } = this.#run;
+    try {
+      return await this.#go();
+    } catch (error) {
+      if (this.#cancelling === undefined) throw error;
+      const answer = await perform(this.#run, 'cancel', {});
+      const result = this.result('cancel', answer.message, answer.already);
+      this.#run.store.answer(this.#cancelling, { ok: true, result });
+      return result;
+    }
+  }
+
+  /**
+   * Looks for requests that cannot wait for the work under way: to pause, to
+   * go on, to cancel, and those that do not fit the phase.
+   */
+  attend(): void {
+    const { store } = this.#run;
+    for (const request of store.pendingRequests()) {
+      const name = request.command as CommandName;
+      if (name === 'cancel' && fitsPhase(name, store.phase)) {
+        this.#cancelling = request.id;
+        this.#stop.abort(new GodwitError('GW8001', 'The run is cancelled'));
+      } else if (AT_ONCE.has(name) || !fitsPhase(name, store.phase)) void this.#answer(request);
+    }
+  }
+
+  async #go(): Promise<CommandResult> {
+    const { store } = this.#run;
     const began = store.phase;
     await this.#advance();
     for (;;) {
@@ -116,7 +150,7 @@ export class Runner {
       const done = this.#reached();
       if (done) return this.result('run', done, began === store.phase && isFinal(store.phase));
       await this.#answerRequests();
-      await this.#automatic(options);
+      await this.#automatic(this.#run.options);
       await this.#orFailure(this.#run.clock.sleep(POLL_MS, this.#run.signal));
     }
   }
@@ -131,6 +165,7 @@ export class Runner {
   /** Ends everything in order; the state stays for the next process. */
   async close(): Promise<void> {
     clearInterval(this.#timer);
+    clearInterval(this.#attending);
     this.#stop.abort(new GodwitError('GW8001', 'The runner ended'));
     await this.#run.link?.stop();
     this.publish();
@@ -151,6 +186,7 @@ export class Runner {
         lagSeconds: link?.isApplying ? link.lagSeconds : undefined,
         spooledTo: link?.spooledTo,
         spoolBytes: link?.spoolBytes ?? 0,
+        moment: link?.latestMoment,
         selectionTarget: (db, name) => selection.target(db, name),
       },
       { alive: true, pid: process.pid },
@@ -287,22 +323,31 @@ export class Runner {
   }
 
   async #answerRequests(): Promise<void> {
+    for (const request of this.#run.store.pendingRequests()) {
+      if (request.command !== 'cancel') await this.#answer(request);
+    }
+  }
+
+  /** Carries a request out and answers it. A request may be met again before it is done: the first wins. */
+  async #answer(request: { id: number; command: string; args: unknown }): Promise<void> {
+    if (this.#taken.has(request.id)) return;
+    this.#taken.add(request.id);
     const { store } = this.#run;
-    for (const request of store.pendingRequests()) {
-      try {
-        const answer = await this.#perform(request.command as CommandName, request.args as CommandArgs);
-        store.answer(request.id, {
-          ok: true,
-          result: this.result(request.command, answer.message, answer.already, answer),
-        });
-      } catch (error) {
-        const known = error instanceof GodwitError ? error : new GodwitError('GW9001', String(error), { cause: error });
-        store.answer(request.id, {
-          ok: false,
-          error: { code: known.code, message: known.message, details: known.details },
-        });
-        if (known.disposition === 'fatal' || isAborted(known)) throw error;
-      }
+    try {
+      const answer = await this.#perform(request.command as CommandName, request.args as CommandArgs);
+      store.answer(request.id, {
+        ok: true,
+        result: this.result(request.command, answer.message, answer.already, answer),
+      });
+    } catch (error) {
+      // A cancelled run ends in its own way; the state is closed by then.
+      if (this.#run.signal.aborted) return;
+      const known = error instanceof GodwitError ? error : new GodwitError('GW9001', String(error), { cause: error });
+      store.answer(request.id, {
+        ok: false,
+        error: { code: known.code, message: known.message, details: known.details },
+      });
+      if (known.disposition === 'fatal') throw error;
     }
   }
 

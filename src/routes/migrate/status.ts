@@ -1,4 +1,4 @@
-import { secondsOf } from '../../adapters/mongodb/index.ts';
+import { clusterTime, type Moment, secondsOf } from '../../adapters/mongodb/index.ts';
 import type { ApplyCheckpoint } from '../../kernel/apply.ts';
 import type { Position } from '../../kernel/position.ts';
 import { listRuns, RunStore, runLockHolder } from '../../state/index.ts';
@@ -17,6 +17,7 @@ export interface Liveness {
   readonly lagSeconds: number | undefined;
   readonly spooledTo: Position | undefined;
   readonly spoolBytes: number;
+  readonly moment: Moment | undefined;
   readonly selectionTarget: (db: string, name: string) => { db: string; collection: string };
 }
 
@@ -71,6 +72,9 @@ export function buildStatus(
       entriesApplied: checkpoint?.entries ?? 0,
       entriesPerSecond: rates.entries,
       lagSeconds: live?.lagSeconds ?? null,
+      consistentAt: live?.moment
+        ? { sourceTime: clusterTime(live.moment.source), targetTime: clusterTime(live.moment.target) }
+        : null,
     },
     verify: {
       state: proof?.state ?? 'none',

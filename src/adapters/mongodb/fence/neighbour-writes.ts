@@ -1,10 +1,9 @@
-import { type Document, Timestamp } from 'bson';
+import { Timestamp } from 'bson';
 import type { Cluster } from '../cluster.ts';
 import { fromDriver } from '../errors.ts';
 import type { Selection } from '../namespaces.ts';
 
 const SYSTEM_DATABASES = new Set(['admin', 'config', 'local']);
-const MOST_ENTRIES = 50_000;
 
 /** Namespaces outside the selection that were written in the last seconds, from the log itself. */
 export async function readNeighbourWrites(cluster: Cluster, selection: Selection, seconds: number): Promise<string[]> {
@@ -12,30 +11,23 @@ export async function readNeighbourWrites(cluster: Cluster, selection: Selection
   const since = new Timestamp({ t: Math.floor((localTime as Date).getTime() / 1000) - seconds, i: 0 });
   const found = new Set<string>();
   try {
+    // The server groups: thousands of entries a second must not travel just to be counted.
     const cursor = cluster
       .db('local')
       .collection('oplog.rs')
-      .find(
-        { ts: { $gte: since }, op: { $in: ['i', 'u', 'd', 'c'] } },
-        { projection: { op: 1, ns: 1, 'o.applyOps.ns': 1 } },
-      )
-      .sort({ $natural: -1 })
-      .limit(MOST_ENTRIES);
-    for await (const entry of cursor) {
-      for (const namespace of namespacesOf(entry)) {
-        if (isNeighbours(namespace, selection)) found.add(namespace);
-      }
+      .aggregate([
+        { $match: { ts: { $gte: since }, op: { $in: ['i', 'u', 'd', 'c'] } } },
+        { $project: { ns: { $ifNull: ['$o.applyOps.ns', ['$ns']] } } },
+        { $unwind: '$ns' },
+        { $group: { _id: '$ns' } },
+      ]);
+    for await (const { _id: namespace } of cursor) {
+      if (typeof namespace === 'string' && isNeighbours(namespace, selection)) found.add(namespace);
     }
   } catch (error) {
     throw fromDriver(error, `reading the log of the ${cluster.name}`);
   }
   return [...found].sort();
-}
-
-function namespacesOf(entry: Document): string[] {
-  const inner = entry['o']?.applyOps as { ns?: string }[] | undefined;
-  if (inner && inner.length > 0) return inner.flatMap(({ ns }) => (ns === undefined ? [] : [ns]));
-  return [String(entry['ns'])];
 }
 
 function isNeighbours(namespace: string, selection: Selection): boolean {

@@ -168,10 +168,7 @@ export class ApplyLane {
     }
     // In a capped collection the place is part of the document: what is there is left there.
     if (!capped && again.length > 0) {
-      for (const statement of again) {
-        appendPut(this.#builders.update, statement, true);
-        this.#updated.push(statement);
-      }
+      for (const statement of again) await this.#add(name, { ...statement, kind: 'put' }, ordered, capped);
       await this.#flush(name, 'update', ordered, capped);
     }
     if (!ordered) return;
