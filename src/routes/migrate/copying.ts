@@ -146,15 +146,27 @@ async function createAll(run: RunContext, catalog: Catalog): Promise<void> {
   }
 }
 
+/**
+ * Builds the indexes of a collection, two commands at once: the server builds
+ * the indexes of one command on one thread, after one pass over the documents.
+ */
 async function buildIndexes(run: RunContext, spec: CollectionSpec): Promise<void> {
+  failpoint('copy.indexes.before');
+  const specs = splitIndexes(spec.indexes).now;
+  const shares = [0, 1]
+    .map((share) => specs.filter((_index, i) => i % 2 === share))
+    .filter((share) => share.length > 0);
+  await Promise.all(shares.map((share) => buildShare(run, spec, share)));
+  failpoint('copy.indexes.after');
+  run.store.event('collection-ready', { namespace: namespaceOf(spec), indexes: spec.indexes.length });
+}
+
+async function buildShare(run: RunContext, spec: CollectionSpec, indexes: readonly Buffer[]): Promise<void> {
   const connection = await run.target.connectPrimary(run.signal);
   const stop = () => connection.close();
   run.signal.addEventListener('abort', stop, { once: true });
   try {
-    failpoint('copy.indexes.before');
-    await createIndexes(connection, targetOf(run, spec), splitIndexes(spec.indexes).now, { deferred: true });
-    failpoint('copy.indexes.after');
-    run.store.event('collection-ready', { namespace: namespaceOf(spec), indexes: spec.indexes.length });
+    await createIndexes(connection, targetOf(run, spec), indexes, { deferred: true });
   } finally {
     run.signal.removeEventListener('abort', stop);
     connection.close();
