@@ -44,21 +44,22 @@ export async function otherCommand(
   const view = json ? undefined : openRunView(session.io, false);
   let result: CommandResult;
   try {
-    result = await route.command(
-      name,
-      options,
-      { ...args, overrides: overridesOf(sources) },
-      {
-        signal: session.signal,
-        onEvent: (event) => view?.show(event),
-      },
-    );
+    result = await route.command(name, options, withOverrides(args, sources), {
+      signal: session.signal,
+      onEvent: (event) => view?.show(event),
+    });
   } finally {
     view?.close();
   }
   if (json) printJson(session, result);
   else printLines(session, resultText(result, paintOf(session)));
   return exitCodeFor(result);
+}
+
+/** Options said with a command reach the process that carries it out. */
+function withOverrides(args: CommandArgs, sources: OptionSources): CommandArgs {
+  const overrides = overridesOf(sources);
+  return Object.keys(overrides).length === 0 ? args : { ...args, overrides };
 }
 
 /** What still differs is the answer, not an error, but programs must see it. */
