@@ -95,7 +95,8 @@ async function chaos(): Promise<void> {
 }
 
 await check('npm', ['run', 'build', '--silent'], 5 * 60_000);
-await check('npm', ['run', 'lint', '--silent'], 5 * 60_000);
+for (const step of ['check:types', 'check:lint', 'check:dead'])
+  await check('npm', ['run', step, '--silent'], 5 * 60_000);
 await suite();
 await chaos();
 await check('npm', ['run', 'demo', '--silent', '--', '--json'], 6 * 60_000);
