@@ -45,6 +45,7 @@ export class Runner {
   #sampledMs = 0;
   #eventSeq = 0;
   #cutoverRefused = false;
+  #caughtUp = false;
   #attending: NodeJS.Timeout | undefined;
   readonly #taken = new Set<number>();
   /** The request that ended the run, to be answered once it has. */
@@ -150,6 +151,7 @@ export class Runner {
       const done = this.#reached();
       if (done) return this.result('run', done, began === store.phase && isFinal(store.phase));
       await this.#answerRequests();
+      await this.#catchUpOnce();
       await this.#automatic(this.#run.options);
       await this.#orFailure(this.#run.clock.sleep(POLL_MS, this.#run.signal));
     }
@@ -288,12 +290,20 @@ export class Runner {
     run.link.startApplying();
   }
 
+  /** `--until following`: everything that was written before the stop is at the target. */
+  async #catchUpOnce(): Promise<void> {
+    const { link, store, signal } = this.#run;
+    if (!this.#stopsAt('following') || this.#caughtUp || store.phase !== 'following' || !link) return;
+    await this.#orFailure(link.catchUp(signal));
+    this.#caughtUp = true;
+  }
+
   /** What the run does without being told. */
   async #automatic(options: MigrateOptions): Promise<void> {
     const run = this.#run;
     const { store } = run;
     if (store.flag('paused') || !run.link) return;
-    if (store.phase === 'following' && this.#proofIsDue()) {
+    if (store.phase === 'following' && !this.#caughtUp && this.#proofIsDue()) {
       const resume = store.get<ProofRecord>(KEY.proof)?.state === 'running';
       const drift = await this.#orFailure(prove(run, run.link, sidesOf(run, 'forward'), { resume }));
       if (drift.length === 0) store.enter('verified', 'verified');
@@ -382,15 +392,13 @@ export class Runner {
 
   /** Why the run stops here, in words; undefined to go on. */
   #reached(): string | undefined {
-    const { store, link } = this.#run;
-    const { phase } = store;
+    const { phase } = this.#run.store;
     if (phase === 'done') return "The run is complete: the source's data was deleted";
     if (phase === 'cancelled') return 'The run was cancelled';
     if (phase === 'confirmed' || phase === 'cleaning') return 'Confirmed: the target is the only side in use';
     if (phase === 'rolled-back') return 'Rolled back: the source is in use again';
     if (this.#stopsAt('copied') && phase === 'following') return 'The copy is complete';
-    const caughtUp = link?.lagSeconds !== undefined && link.lagSeconds < 5;
-    if (this.#stopsAt('following') && (phase === 'verified' || (phase === 'following' && caughtUp)))
+    if (this.#stopsAt('following') && (phase === 'verified' || (phase === 'following' && this.#caughtUp)))
       return 'The target follows the source';
     if (this.#stopsAt('verified') && phase === 'verified') return 'The target is proved equal to the source';
     return undefined;
