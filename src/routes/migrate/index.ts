@@ -2,9 +2,10 @@
 
 import { systemClock } from '../../kernel/clock.ts';
 import { GodwitError } from '../../kernel/errors.ts';
-import { RunStore } from '../../state/index.ts';
+import { RunStore, runLockHolder } from '../../state/index.ts';
 import type { CommandArgs, CommandName, CommandResult, MigrateOptions } from './api.ts';
-import { isRunning, Runner, type RunnerHooks } from './runner.ts';
+import type { RunnerHooks } from './open-run.ts';
+import { Runner } from './runner.ts';
 
 export { check } from './preflight.ts';
 export { runs, status } from './status.ts';
@@ -43,6 +44,11 @@ export async function command(
   } finally {
     await runner.close();
   }
+}
+
+/** Whether some process runs this run now. */
+function isRunning(stateDir: string, run: string): boolean {
+  return runLockHolder(stateDir, run) !== undefined;
 }
 
 async function ask(

@@ -21,6 +21,7 @@ import { laterOf, POSITION_ZERO, type Position } from '../../kernel/position.ts'
 import { type RetryPolicy, withRetry } from '../../kernel/retry.ts';
 import { type RunStore, Spool } from '../../state/index.ts';
 import { Aligner } from './aligner.ts';
+import { BLOCK_BYTES, eachBlock } from './spool-pass.ts';
 
 /** One direction of flow. A new generation begins whenever the direction turns. */
 export interface Generation {
@@ -52,7 +53,6 @@ export interface LinkOptions {
 const POSITION_NEVER = 'ffffffffffffffff' as Position;
 const SYNC_EVERY_MS = 500;
 const TICK_MS = 400;
-const BLOCK_BYTES = 8 * 1024 * 1024;
 const MOST_RETAINED_BYTES = 2 * 1024 * 1024 * 1024;
 
 /** What the log showed of writes to the chosen namespaces. */
@@ -209,24 +209,15 @@ export class Link {
   async recallProof(from: Position): Promise<boolean> {
     const upTo = this.appliedTo;
     this.touched.clear();
-    if (from < upTo) {
-      const tracked = TrackedCollections.of(this.collections());
-      const stop = new AbortController();
-      try {
-        for await (const block of this.#spool.read(
-          from,
-          BLOCK_BYTES,
-          AbortSignal.any([stop.signal, this.#stop.signal]),
-        )) {
-          recallTouched(block, upTo, tracked, this.touched);
-          if (block.last >= upTo) break;
-        }
-      } catch (error) {
-        if (error instanceof GodwitError && error.code === 'GW4002') return false;
-        throw error;
-      } finally {
-        stop.abort();
-      }
+    const tracked = TrackedCollections.of(this.collections());
+    try {
+      await eachBlock(this.#spool, from, upTo, [this.#stop.signal], (block) => {
+        recallTouched(block, upTo, tracked, this.touched);
+        return true;
+      });
+    } catch (error) {
+      if (error instanceof GodwitError && error.code === 'GW4002') return false;
+      throw error;
     }
     this.#proofFrom = from;
     return true;
@@ -263,19 +254,13 @@ export class Link {
       signal,
     );
     let reached = generation.start;
-    const stop = new AbortController();
     try {
-      for await (const block of this.#spool.read(
-        generation.start,
-        BLOCK_BYTES,
-        AbortSignal.any([signal, stop.signal, this.#stop.signal]),
-      )) {
+      await eachBlock(this.#spool, generation.start, upTo, [signal, this.#stop.signal], async (block) => {
         for await (const applied of applier.apply(block, signal)) reached = applied.position;
-        if (applier.held || block.last >= upTo) break;
-      }
+        return !applier.held;
+      });
       return reached;
     } finally {
-      stop.abort();
       applier.close();
     }
   }

@@ -1,28 +1,18 @@
-import { Cluster, makeSelection } from '../../adapters/mongodb/index.ts';
-import { systemClock } from '../../kernel/clock.ts';
 import { GodwitError, throwIfAborted } from '../../kernel/errors.ts';
 import { isFinal } from '../../kernel/phase.ts';
-import { Throttle } from '../../kernel/throttle.ts';
-import { acquireRunLock, type RunLock, RunStore, runLockHolder } from '../../state/index.ts';
-import type { CommandArgs, CommandName, CommandResult, MigrateOptions, MigrateStatus, RunEvent } from './api.ts';
+import type { RunLock } from '../../state/index.ts';
+import type { CommandArgs, CommandName, CommandResult, MigrateOptions, MigrateStatus } from './api.ts';
 import { type CommandAnswer, fitsPhase, perform } from './commands.ts';
 import { beginCopy, finishCopy } from './copying.ts';
 import { recoverCutover } from './cutover.ts';
 import { currentGeneration } from './generations.ts';
-import { Meter } from './meter.ts';
 import { watchNeighbours } from './neighbours.ts';
-import { assertSamePlan, makePlan, type RunPlan } from './plan.ts';
-import { assertReady } from './preflight.ts';
+import { type OpenedRun, openRun, type RunnerHooks } from './open-run.ts';
 import { prove, recallProof } from './proving.ts';
 import { KEY, type ProofRecord, type RunContext, shownDrift } from './run-context.ts';
 import { saveReport } from './save-report.ts';
 import { openLink, sidesOf } from './sides.ts';
-import { buildStatus, runs } from './status.ts';
-
-export interface RunnerHooks {
-  readonly signal: AbortSignal;
-  readonly onEvent: (event: RunEvent) => void;
-}
+import { buildStatus } from './status.ts';
 
 const POLL_MS = 150;
 /** Answered at any time, also in the middle of a copy. */
@@ -51,67 +41,22 @@ export class Runner {
   /** The request that ended the run, to be answered once it has. */
   #cancelling: number | undefined;
 
-  private constructor(run: RunContext, lock: RunLock, hooks: RunnerHooks, stop: AbortController) {
-    this.#run = run;
-    this.#lock = lock;
+  private constructor(opened: OpenedRun, hooks: RunnerHooks) {
+    this.#run = opened.run;
+    this.#lock = opened.lock;
+    this.#stop = opened.stop;
     this.#hooks = hooks;
-    this.#stop = stop;
   }
 
   /** Takes the run's lock, connects both sides, and makes the run if there is none yet. */
   static async open(options: MigrateOptions, hooks: RunnerHooks, mayCreate: boolean): Promise<Runner> {
-    const source = await Cluster.connect('source', options.from);
-    let target: Cluster | undefined;
-    let lock: RunLock | undefined;
-    try {
-      target = await Cluster.connect('target', options.to);
-      hooks.onEvent({ type: 'event', at: new Date().toISOString(), kind: 'checking', data: { run: options.run } });
-      await makeRun(options, source, target, mayCreate, hooks.signal);
-      // The lock comes before the state is opened for writing: opening may bring an older format up to date.
-      lock = acquireRunLock(options.state, options.run);
-      const store = RunStore.open(options.state, options.run);
-      const plan = store.plan<RunPlan>();
-      await assertSamePlan(plan, options, source, target);
-      const stop = new AbortController();
-      const signal = AbortSignal.any([hooks.signal, stop.signal]);
-      const readFrom = options.readFrom ?? ((await source.members()).hosts.length > 1 ? 'secondary' : 'primary');
-      let runner: Runner | undefined;
-      const run: RunContext = {
-        options,
-        store,
-        plan,
-        source,
-        target,
-        selection: makeSelection(plan.include, plan.exclude, plan.rename),
-        clock: systemClock,
-        meter: new Meter(systemClock),
-        throttle: new Throttle(systemClock),
-        signal,
-        readFrom,
-        waitingFor: undefined,
-        link: undefined,
-        gate: () => waitWhilePaused(store, signal),
-        onFault: (error) => runner?.noteFault(error),
-        retry: (other) => ({
-          clock: systemClock,
-          signal: other ?? signal,
-          deadlineMs: options.retryForSeconds * 1000,
-          onRetry: (error) => runner?.noteFault(error),
-        }),
-      };
-      if (options.maxMbps) run.throttle.limit(options.maxMbps * 1e6, `--max-mbps ${options.maxMbps}`);
-      run.meter.startFrom(store);
-      runner = new Runner(run, lock, hooks, stop);
-      runner.#eventSeq = store.events().at(-1)?.seq ?? 0;
-      runner.#timer = setInterval(() => runner?.publish(), STATUS_MS);
-      runner.#attending = setInterval(() => runner?.attend(), POLL_MS);
-      return runner;
-    } catch (error) {
-      lock?.release();
-      await target?.close();
-      await source.close();
-      throw error;
-    }
+    let runner: Runner | undefined;
+    const opened = await openRun(options, hooks, mayCreate, (error) => runner?.noteFault(error));
+    runner = new Runner(opened, hooks);
+    runner.#eventSeq = opened.run.store.events().at(-1)?.seq ?? 0;
+    runner.#timer = setInterval(() => runner?.publish(), STATUS_MS);
+    runner.#attending = setInterval(() => runner?.attend(), POLL_MS);
+    return runner;
   }
 
   /** Goes on until there is nothing left to do without a person, or until `--until`. */
@@ -403,33 +348,4 @@ export class Runner {
     if (this.#stopsAt('verified') && phase === 'verified') return 'The target is proved equal to the source';
     return undefined;
   }
-}
-
-/** Makes the run if there is none and that is allowed; throws GW1002 or what preflight found. */
-async function makeRun(
-  options: MigrateOptions,
-  source: Cluster,
-  target: Cluster,
-  mayCreate: boolean,
-  signal: AbortSignal,
-): Promise<void> {
-  if (runs(options.state).includes(options.run)) return;
-  if (!mayCreate)
-    throw new GodwitError('GW1002', `There is no run ${options.run} in ${options.state}`, {
-      details: { run: options.run },
-    });
-  await assertReady(options, source, target, signal);
-  RunStore.create(options.state, options.run, {
-    route: 'migrate',
-    plan: await makePlan(options, source, target),
-  }).close();
-}
-
-async function waitWhilePaused(store: RunStore, signal: AbortSignal): Promise<void> {
-  while (store.flag('paused') !== undefined && !signal.aborted) await systemClock.sleep(POLL_MS, signal);
-}
-
-/** Whether some process runs this run now. */
-export function isRunning(stateDir: string, run: string): boolean {
-  return runLockHolder(stateDir, run) !== undefined;
 }
