@@ -6,7 +6,7 @@ import type { Cluster } from '../cluster.ts';
 import type { Selection } from '../namespaces.ts';
 import { positionOfTimestamp } from '../position.ts';
 import type { WireConnection } from '../wire/connection.ts';
-import { Batch, type Slice } from './batch.ts';
+import { Batch, type CollectionWork, type Slice } from './batch.ts';
 import { forEachOperation, type LogEntry, namespaceText, OP, opName, readEntry } from './entry.ts';
 import { ApplyLane } from './lane.ts';
 import { settleConflicts } from './settle.ts';
@@ -24,6 +24,8 @@ import { type TrackedCollection, TrackedCollections } from './tracked.ts';
 import { isPart, type OpenTransaction, operationsAt, Transactions } from './transactions.ts';
 
 const VIEWS_EVERY_MS = 1_000;
+/** Changes handed to the lanes at once: enough to merge and to fill messages, few enough to overlap. */
+const PORTION = 6_000;
 
 /** The applier's durable memory, in the same commit as its checkpoint. */
 export interface ApplierMemory {
@@ -79,6 +81,8 @@ export class OplogApplier implements LogApplier {
   #reached: Position;
   #memoryChanged = false;
   #batch: Batch;
+  /** What each lane was last given, since the last step. */
+  readonly #turns: Promise<void>[] = [];
   #entries = 0;
   #wallMs = 0;
   #held = false;
@@ -135,6 +139,11 @@ export class OplogApplier implements LogApplier {
         else if (entry.op === OP.command) yield* this.#command(entry, position, signal);
         else this.#data(entry, position);
         if (this.#held) break;
+        if (this.#batch.changes >= PORTION) {
+          this.#send();
+          // The lanes need the event loop to get under way.
+          await new Promise((resolve) => setImmediate(resolve));
+        }
         this.#entries += 1;
         if (entry.wallMs > this.#wallMs) this.#wallMs = entry.wallMs;
         this.#reached = position;
@@ -295,7 +304,7 @@ export class OplogApplier implements LogApplier {
       this.#held = true;
       return;
     }
-    if (!this.#batch.isEmpty || this.#memoryChanged) yield await this.#step(signal);
+    if (!this.#batch.isEmpty || this.#turns.length > 0 || this.#memoryChanged) yield await this.#step(signal);
     failpoint('apply.before-structure');
     await change();
     failpoint('apply.after-structure');
@@ -331,16 +340,32 @@ export class OplogApplier implements LogApplier {
     return applied;
   }
 
-  async #write(): Promise<number> {
+  /**
+   * Hands what was gathered to the lanes, each of which goes on with it when it
+   * is done with what came before: the next portion is read from the log
+   * meanwhile. What belongs to one key stays in order, being on one lane.
+   */
+  #send(): void {
     const batch = this.#batch;
-    if (batch.isEmpty) return 0;
+    if (batch.isEmpty) return;
     this.#batch = this.#newBatch();
-    const before = this.#lanes.reduce((sum, lane) => sum + lane.writes, 0);
-    await Promise.all(
-      this.#lanes.map((lane, i) => lane.run((batch.lanes[i] as Map<TrackedCollection, never>).values())),
-    );
+    this.#lanes.forEach((lane, i) => {
+      const works = batch.lanes[i] as Map<TrackedCollection, CollectionWork>;
+      const turn = (this.#turns[i] ?? Promise.resolve()).then(() => lane.run(works.values()));
+      // A failure is seen where the turns are awaited.
+      turn.catch(() => undefined);
+      this.#turns[i] = turn;
+    });
+  }
+
+  /** Waits until everything gathered so far is written; gives the number of writes. */
+  async #write(): Promise<number> {
+    this.#send();
+    if (this.#turns.length === 0) return 0;
+    const turns = this.#turns.splice(0);
+    await Promise.all(turns);
     await this.#settle();
-    return this.#lanes.reduce((sum, lane) => sum + lane.writes, 0) - before;
+    return this.#lanes.reduce((sum, lane) => sum + lane.takeWrites(), 0);
   }
 
   async #reconcileViews(): Promise<void> {

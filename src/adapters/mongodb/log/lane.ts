@@ -50,7 +50,7 @@ export class ApplyLane {
   #collection: TrackedCollection | undefined;
   /** What has to be settled once all lanes are done. */
   readonly conflicts: Conflict[] = [];
-  writes = 0;
+  #writes = 0;
 
   constructor(connection: WireConnection) {
     this.#connection = connection;
@@ -58,6 +58,13 @@ export class ApplyLane {
 
   get connection(): WireConnection {
     return this.#connection;
+  }
+
+  /** Statements sent since this was last asked. */
+  takeWrites(): number {
+    const writes = this.#writes;
+    this.#writes = 0;
+    return writes;
   }
 
   async run(works: Iterable<CollectionWork>): Promise<void> {
@@ -135,7 +142,7 @@ export class ApplyLane {
     if (builder.documents === 0) return;
     const statements = builder.finish();
     const outcome = await sendWrite(this.#connection, kind, name, statements, { ordered, majority: false });
-    this.writes += builder.documents;
+    this.#writes += builder.documents;
     const sent = kind === 'insert' ? this.#inserted.splice(0) : kind === 'update' ? this.#updated.splice(0) : [];
     if (outcome.errors.length === 0) {
       builder.reset();
