@@ -50,14 +50,19 @@ async function check(command: string, args: readonly string[], timeoutMs: number
   else totals.failed += 1;
 }
 
-async function suite(): Promise<void> {
+async function suite(project: string): Promise<void> {
   const dir = mkdtempSync(join(tmpdir(), 'godwit-ci-'));
   const file = join(dir, 'vitest.json');
-  const { code } = await runCommand(
-    'npx',
-    ['vitest', 'run', '--reporter=default', '--reporter=json', `--outputFile.json=${file}`],
-    40 * 60_000,
-  );
+  const args = [
+    'vitest',
+    'run',
+    '--project',
+    project,
+    '--reporter=default',
+    '--reporter=json',
+    `--outputFile.json=${file}`,
+  ];
+  const { code } = await runCommand('npx', args, 25 * 60_000);
   try {
     const report = JSON.parse(readFileSync(file, 'utf8')) as {
       numPassedTests: number;
@@ -97,7 +102,7 @@ async function chaos(): Promise<void> {
 await check('npm', ['run', 'build', '--silent'], 5 * 60_000);
 for (const step of ['check:types', 'check:lint', 'check:dead'])
   await check('npm', ['run', step, '--silent'], 5 * 60_000);
-await suite();
+for (const project of ['unit', 'mongo']) await suite(project);
 await chaos();
 await check('npm', ['run', 'demo', '--silent', '--', '--json'], 6 * 60_000);
 process.stdout.write(`\n${totals.passed} passed, ${totals.failed} failed, ${totals.skipped} skipped\n`);
