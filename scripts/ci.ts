@@ -16,7 +16,7 @@ interface Totals {
 const totals: Totals = { passed: 0, failed: 0, skipped: 0 };
 /** Chaos runs that fit into CI's time beside the suite. */
 const CHAOS_RUNS = 6;
-const CHAOS_SEED = 1000;
+const CHAOS_SEED = 1;
 
 /** Runs a command with its output passed on; gives its exit code and what it printed. */
 function runCommand(
