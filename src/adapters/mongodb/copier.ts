@@ -1,5 +1,5 @@
 import { serialize } from 'bson';
-import { GodwitError, throwIfAborted } from '../../kernel/errors.ts';
+import { GodwitError } from '../../kernel/errors.ts';
 import { failpoint } from '../../kernel/failpoint.ts';
 import type { Chunk, ChunkCopier, ChunkProgress } from '../../kernel/ports.ts';
 import type { Position } from '../../kernel/position.ts';
@@ -7,9 +7,10 @@ import type { Throttle } from '../../kernel/throttle.ts';
 import type { CollectionSpec } from './catalog.ts';
 import type { Cluster } from './cluster.ts';
 import { serverCodeOf } from './errors.ts';
+import { type Lane, LanePool } from './lane-pool.ts';
 import { findChunk, isNatural } from './partition.ts';
 import { createCollection, dropCollection } from './structure.ts';
-import { commandDoc, type WireConnection, type WireReply } from './wire/connection.ts';
+import { commandDoc, type WireReply } from './wire/connection.ts';
 import { sliceBatch } from './wire/cursor-batch.ts';
 import { insertDocuments } from './write.ts';
 import { repairZeroTimestamps } from './zero-timestamps.ts';
@@ -39,11 +40,6 @@ const WHOLE_REPLY = 0x7fffffff;
 /** The collection does not exist any more, or its cursor died of that. */
 const GONE = new Set([26, 13128]);
 
-interface Lane {
-  readonly source: WireConnection;
-  readonly target: WireConnection;
-}
-
 /**
  * The byte lane: a reply of the source, its framing squeezed out in place,
  * becomes the document sequence of an insert into the target, while the next
@@ -55,53 +51,26 @@ interface Lane {
  */
 export class MongoCopier implements ChunkCopier {
   readonly #options: CopierOptions;
-  readonly #idle: Lane[] = [];
+  readonly #lanes: LanePool;
 
   constructor(options: CopierOptions) {
     this.#options = options;
+    this.#lanes = new LanePool({
+      ...options,
+      prepare: (from, signal) => options.source.waitForMajority(from, options.notBefore, signal),
+    });
   }
 
-  async copy(chunk: Chunk, progress: ChunkProgress, signal: AbortSignal): Promise<void> {
-    const lane = this.#idle.pop() ?? (await this.#openLane(signal));
-    const stop = () => {
-      lane.source.close();
-      lane.target.close();
-    };
-    signal.addEventListener('abort', stop, { once: true });
-    try {
+  copy(chunk: Chunk, progress: ChunkProgress, signal: AbortSignal): Promise<void> {
+    return this.#lanes.use(signal, async (lane) => {
       if (isNatural(chunk.bounds)) await this.#prepareNatural(lane, chunk, signal);
       await this.#pump(lane, chunk, progress, signal);
-      // A stop in the last moment has closed the lane.
-      if (!signal.aborted) this.#idle.push(lane);
-    } catch (error) {
-      stop();
-      throwIfAborted(signal);
-      throw error;
-    } finally {
-      signal.removeEventListener('abort', stop);
-    }
+    });
   }
 
   /** Closes the connections that wait for work. */
   close(): void {
-    for (const lane of this.#idle.splice(0)) {
-      lane.source.close();
-      lane.target.close();
-    }
-  }
-
-  async #openLane(signal: AbortSignal): Promise<Lane> {
-    const { source, target } = this.#options;
-    const from = await (this.#options.readFrom === 'primary'
-      ? source.connectPrimary(signal)
-      : source.connectSecondary(signal));
-    try {
-      await source.waitForMajority(from, this.#options.notBefore, signal);
-      return { source: from, target: await target.connectPrimary(signal) };
-    } catch (error) {
-      from.close();
-      throw error;
-    }
+    this.#lanes.close();
   }
 
   /**

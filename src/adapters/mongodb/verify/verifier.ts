@@ -4,10 +4,10 @@ import type { Chunk, ChunkProgress, ChunkVerdict, ChunkVerifier, Drift } from '.
 import type { Position } from '../../../kernel/position.ts';
 import type { Cluster } from '../cluster.ts';
 import { serverCodeOf } from '../errors.ts';
+import { type Lane, LanePool } from '../lane-pool.ts';
 import type { TrackedCollection } from '../log/tracked.ts';
 import { findChunk, isNatural } from '../partition.ts';
 import { timestampOf } from '../position.ts';
-import type { WireConnection } from '../wire/connection.ts';
 import { compareNatural } from './compare-natural.ts';
 import { compareStreams, type StreamVerdict } from './compare-streams.ts';
 import { DocStream } from './doc-stream.ts';
@@ -41,11 +41,6 @@ const GONE = 26;
 const LOOKS = 3;
 const WHOLE_REPLY = 0x7fffffff;
 
-interface Lane {
-  readonly source: WireConnection;
-  readonly target: WireConnection;
-}
-
 /**
  * Compares both sides as of one moment by snapshot reads: the source at the
  * position applied, the target at the time from which that is visible there.
@@ -54,49 +49,19 @@ interface Lane {
  */
 export class MongoVerifier implements ChunkVerifier {
   readonly #options: VerifierOptions;
-  readonly #idle: Lane[] = [];
+  readonly #lanes: LanePool;
 
   constructor(options: VerifierOptions) {
     this.#options = options;
+    this.#lanes = new LanePool(options);
   }
 
-  async verify(chunk: Chunk, progress: ChunkProgress, signal: AbortSignal): Promise<ChunkVerdict> {
-    const lane = this.#idle.pop() ?? (await this.#openLane(signal));
-    const stop = () => {
-      lane.source.close();
-      lane.target.close();
-    };
-    signal.addEventListener('abort', stop, { once: true });
-    try {
-      const verdict = await this.#look(lane, chunk, progress, signal);
-      // A stop in the last moment has closed the lane.
-      if (!signal.aborted) this.#idle.push(lane);
-      return verdict;
-    } catch (error) {
-      stop();
-      throwIfAborted(signal);
-      throw error;
-    } finally {
-      signal.removeEventListener('abort', stop);
-    }
+  verify(chunk: Chunk, progress: ChunkProgress, signal: AbortSignal): Promise<ChunkVerdict> {
+    return this.#lanes.use(signal, (lane) => this.#look(lane, chunk, progress, signal));
   }
 
   close(): void {
-    for (const lane of this.#idle.splice(0)) {
-      lane.source.close();
-      lane.target.close();
-    }
-  }
-
-  async #openLane(signal: AbortSignal): Promise<Lane> {
-    const { source, target, readFrom } = this.#options;
-    const from = await (readFrom === 'primary' ? source.connectPrimary(signal) : source.connectSecondary(signal));
-    try {
-      return { source: from, target: await target.connectPrimary(signal) };
-    } catch (error) {
-      from.close();
-      throw error;
-    }
+    this.#lanes.close();
   }
 
   async #look(lane: Lane, chunk: Chunk, progress: ChunkProgress, signal: AbortSignal): Promise<ChunkVerdict> {
