@@ -5,7 +5,7 @@ import { defineConfig } from 'vitest/config';
 const globalSetup = './test/servers/global-setup.ts';
 const hasSetup = existsSync(fileURLToPath(new URL(globalSetup, import.meta.url)));
 
-/** `unit` needs nothing but Node; `mongo` starts real servers, so few files run at once. */
+/** `unit` needs nothing but Node; `mongo` and `pg` (PostgreSQL, brokers, engines) start real servers, so few files run at once. */
 export default defineConfig({
   test: {
     projects: [
@@ -13,9 +13,19 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['src/**/*.test.ts', 'test/**/*.test.ts', 'scripts/**/*.test.ts'],
-          exclude: ['**/*.mongo.test.ts', 'test/integration/**', 'test/e2e/**'],
+          exclude: ['**/*.{mongo,pg,broker,engine}.test.ts', 'test/integration/**', 'test/e2e/**'],
           // Far more than any needs: these tests share the machine with others and must not fail for being slow.
           testTimeout: 30_000,
+        },
+      },
+      {
+        test: {
+          name: 'pg',
+          include: ['**/*.{pg,broker,engine}.test.ts'],
+          exclude: ['**/node_modules/**', '**/dist/**'],
+          testTimeout: 120_000,
+          hookTimeout: 300_000,
+          maxWorkers: 2,
         },
       },
       {

@@ -60,6 +60,12 @@ export const CODES = {
     cause: 'A destructive command was called without the flag that names what may be destroyed.',
     remedy: 'Read what would be destroyed, then repeat the command with the flag the message names.',
   },
+  GW1006: {
+    title: 'The definition of a remodel is not valid',
+    disposition: 'operator',
+    cause: 'Tables, key, transforms or inverse policy of `defineMigration` do not fit together.',
+    remedy: 'Correct what the message names. `godwit remodel check` tries a definition on generated and real rows.',
+  },
   GW2001: {
     title: 'Preflight found something that bars the migration',
     disposition: 'operator',
@@ -156,6 +162,27 @@ export const CODES = {
     cause: 'Two documents on the target have the same key of an index that is unique on the source.',
     remedy: 'Run `godwit migrate verify`; it names what differs. The source still serves; nothing is lost.',
   },
+  GW5005: {
+    title: 'The old model cannot hold this write',
+    disposition: 'operator',
+    cause:
+      'With the inverse policy `block` a write would leave an identity with more rows than the old table has room for.',
+    remedy: 'Refuse it in the application, or choose the policy `pick` or `overflow` in the definition.',
+  },
+  GW5006: {
+    title: 'A transform did not give what its tables need',
+    disposition: 'operator',
+    cause: '`up` or `down` threw, left out a column, or gave one that the table does not have.',
+    remedy:
+      'Correct the transform and try it with `godwit remodel check`. Identities it failed for are in quarantine; nothing of them was changed.',
+  },
+  GW5007: {
+    title: 'The store refused a row',
+    disposition: 'operator',
+    cause:
+      'A constraint of the new or old table (unique, not null, check, length) does not admit a row that the transform made.',
+    remedy: 'Correct the row, the constraint or the transform, then `godwit remodel doctor --retry-quarantine`.',
+  },
   GW6001: {
     title: 'Source and target differ',
     disposition: 'operator',
@@ -167,6 +194,18 @@ export const CODES = {
     disposition: 'operator',
     cause: 'A step that needs a proof of equality was asked for and none holds.',
     remedy: 'Run `godwit migrate verify`, then repeat the command.',
+  },
+  GW6003: {
+    title: 'A gate of the remodel does not open',
+    disposition: 'operator',
+    cause: 'A condition of the next phase does not hold; the message lists each with what was measured.',
+    remedy: '`godwit remodel status` shows the gates as they stand. Nothing was changed.',
+  },
+  GW6004: {
+    title: 'A table of the remodel has changed its shape',
+    disposition: 'operator',
+    cause: 'A column, type, collation, index or trigger differs from what was recorded when the remodel was created.',
+    remedy: 'Undo the change, or accept it with `godwit remodel doctor --accept-shape` after checking the transforms.',
   },
   GW7001: {
     title: 'Another process runs this run',
@@ -203,6 +242,25 @@ export const CODES = {
     disposition: 'operator',
     cause: 'Draining took longer than --max-stall; the fence was lowered again.',
     remedy: 'Wait until `status` shows a small lag, or allow a longer stall.',
+  },
+  GW7007: {
+    title: 'Somebody else changed the remodel',
+    disposition: 'operator',
+    cause: 'Between reading the control record and changing it, another command or the ramp changed it.',
+    remedy: 'Look at `godwit remodel status`, then repeat the command if it still applies.',
+  },
+  GW7008: {
+    title: 'This process has another definition',
+    disposition: 'fatal',
+    cause: 'The definition that the application was started with is not the one the remodel was created with.',
+    remedy: 'Deploy the same definition everywhere; a changed one needs a remodel of another name.',
+  },
+  GW7009: {
+    title: 'The old table was written past the library',
+    disposition: 'operator',
+    cause: 'The guard is set to `reject` and a statement changed the old table outside of `write`.',
+    remedy:
+      'Use `write` of the library for it, or set the guard to `capture` with `godwit remodel doctor --guard capture`.',
   },
   GW8001: {
     title: 'Stopped on request',

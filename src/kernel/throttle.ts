@@ -13,6 +13,7 @@ export class Throttle {
   #allowance = 0;
   #filledAt: number;
   #waiting = Promise.resolve();
+  #turns = Promise.resolve();
   #waitedAt = Number.NEGATIVE_INFINITY;
 
   constructor(clock: Clock) {
@@ -35,17 +36,42 @@ export class Throttle {
     return this.#reason;
   }
 
+  /** Whether there is a limit at all. */
+  get isLimited(): boolean {
+    return Number.isFinite(this.#bytesPerSecond);
+  }
+
+  /**
+   * Runs `work`; while there is a limit, one at a time. At half the rate two
+   * lanes at once still hold two cores of the source at the same moment, which
+   * is what neighbours feel.
+   */
+  async turn<T>(work: () => Promise<T>): Promise<T> {
+    if (!this.isLimited) return work();
+    const before = this.#turns;
+    let over: () => void = () => undefined;
+    this.#turns = new Promise((resolve) => {
+      over = resolve;
+    });
+    try {
+      await before;
+      return await work();
+    } finally {
+      over();
+    }
+  }
+
   /** Changes the rate. A finite rate needs a reason. */
   limit(bytesPerSecond: number, reason: string | undefined): void {
     this.#refill();
-    if (!Number.isFinite(this.#bytesPerSecond)) this.#allowance = 0;
+    if (!this.isLimited) this.#allowance = 0;
     this.#bytesPerSecond = bytesPerSecond;
     this.#reason = Number.isFinite(bytesPerSecond) ? reason : undefined;
   }
 
   /** Waits until `bytes` may be moved. Callers are served in turn. */
   take(bytes: number, signal: AbortSignal): Promise<void> {
-    if (!Number.isFinite(this.#bytesPerSecond)) return Promise.resolve();
+    if (!this.isLimited) return Promise.resolve();
     const turn = this.#waiting.then(() => this.#spend(bytes, signal));
     this.#waiting = turn;
     return turn;
@@ -54,7 +80,7 @@ export class Throttle {
   async #spend(bytes: number, signal: AbortSignal): Promise<void> {
     for (;;) {
       this.#refill();
-      if (signal.aborted || !Number.isFinite(this.#bytesPerSecond) || this.#allowance >= 0) break;
+      if (signal.aborted || !this.isLimited || this.#allowance >= 0) break;
       this.#waitedAt = this.#clock.now();
       // Short waits, so that a raised rate is felt at once.
       const waitMs = Math.min(100, Math.ceil((-this.#allowance / this.#bytesPerSecond) * 1000));
@@ -65,7 +91,7 @@ export class Throttle {
 
   #refill(): void {
     const now = this.#clock.now();
-    if (Number.isFinite(this.#bytesPerSecond)) {
+    if (this.isLimited) {
       const earned = ((now - this.#filledAt) / 1000) * this.#bytesPerSecond;
       // At most a quarter of a second may be saved up: neighbours feel bursts.
       this.#allowance = Math.min(this.#allowance + earned, this.#bytesPerSecond / 4);

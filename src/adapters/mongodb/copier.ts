@@ -36,6 +36,15 @@ export interface CopierOptions {
 const MAJORITY = Buffer.from(serialize({ level: 'majority' }));
 /** Larger than any reply can hold: batches are then bounded by bytes (16 MB), not by count. */
 const WHOLE_REPLY = 0x7fffffff;
+/** Of replies while the rate is limited, in bytes. */
+const LEAST_PIECE = 64 * 1024;
+const MOST_PIECE = 512 * 1024;
+const PIECES_PER_SECOND = 64;
+/** Of a document, until the first were seen. */
+const FIRST_GUESS_BYTES = 4096;
+
+/** Gives the reply to a request that was or will be sent. */
+type Ask = () => Promise<WireReply>;
 
 /** The collection does not exist any more, or its cursor died of that. */
 const GONE = new Set([26, 13128]);
@@ -43,7 +52,8 @@ const GONE = new Set([26, 13128]);
 /**
  * The byte lane: a reply of the source, its framing squeezed out in place,
  * becomes the document sequence of an insert into the target, while the next
- * reply is on its way. Documents are never decoded.
+ * reply is on its way. Documents are never decoded. While the rate is limited
+ * for the neighbours' sake, pieces are small and moved one at a time.
  *
  * Invariants: at most two replies per lane are in memory; a chunk counts as
  * copied only after its last message was acknowledged by a majority, which
@@ -88,35 +98,86 @@ export class MongoCopier implements ChunkCopier {
   }
 
   async #pump(lane: Lane, chunk: Chunk, progress: ChunkProgress, signal: AbortSignal): Promise<void> {
-    const { spec, target } = this.#options.unit(chunk.unit);
-    const ordered = isNatural(chunk.bounds);
-    const find = findChunk(chunk.bounds, spec, { readConcern: MAJORITY, batchSize: WHOLE_REPLY });
-    let pending: Promise<WireReply> | undefined = lane.source.request(find);
+    const { throttle, unit } = this.#options;
+    const { spec } = unit(chunk.unit);
+    const piece = new PieceSize(throttle);
+    const find = findChunk(chunk.bounds, spec, { readConcern: MAJORITY, batchSize: piece.documents() });
+    let ask: Ask | undefined = this.#asking(lane, find);
     failpoint('copy.chunk.before-first-write');
-    while (pending) {
-      const reply: WireReply = await pending;
-      pending = undefined;
-      try {
-        const batch = sliceOrGone(reply.body, spec);
-        if (!batch) return;
-        const last = batch.cursorId === 0n;
-        if (!last) {
-          pending = lane.source.request(
-            commandDoc({ getMore: batch.cursorId, collection: batch.collection ?? spec.name, $db: spec.db }),
-          );
-          // The failure is seen where it is awaited; until then it must not count as unhandled.
-          pending.catch(() => undefined);
-        }
-        await this.#options.throttle.take(batch.docs.length, signal);
-        await insertDocuments(lane.target, target, batch.docs, batch.count, { ordered, majority: last });
-        await repairZeroTimestamps(lane.target, target, batch.docs);
-        failpoint('copy.chunk.after-write');
-        progress(batch.count, batch.docs.length);
-      } finally {
-        reply.release();
-      }
+    while (ask) {
+      const reply: Ask = ask;
+      ask = await throttle.turn(() => this.#movePiece(lane, chunk, piece, reply, progress, signal));
     }
   }
+
+  /** From one reply into one insert. Gives how to get the next reply; undefined at the end. */
+  async #movePiece(
+    lane: Lane,
+    chunk: Chunk,
+    piece: PieceSize,
+    ask: Ask,
+    progress: ChunkProgress,
+    signal: AbortSignal,
+  ): Promise<Ask | undefined> {
+    const { spec, target } = this.#options.unit(chunk.unit);
+    const reply = await ask();
+    try {
+      const batch = sliceOrGone(reply.body, spec);
+      if (!batch) return undefined;
+      const { docs, count, cursorId } = batch;
+      const last = cursorId === 0n;
+      piece.saw(count, docs.length);
+      const next = last
+        ? undefined
+        : this.#asking(lane, getMore(cursorId, batch.collection ?? spec.name, spec.db, piece.documents()));
+      await this.#options.throttle.take(docs.length, signal);
+      await insertDocuments(lane.target, target, docs, count, { ordered: isNatural(chunk.bounds), majority: last });
+      await repairZeroTimestamps(lane.target, target, docs);
+      failpoint('copy.chunk.after-write');
+      progress(count, docs.length);
+      return next;
+    } finally {
+      reply.release();
+    }
+  }
+
+  /** Asks at once, so that source and target work side by side; under a limit only when the reply is wanted. */
+  #asking(lane: Lane, request: Buffer): Ask {
+    if (this.#options.throttle.isLimited) return () => lane.source.request(request);
+    const reply = lane.source.request(request);
+    // The failure is seen where it is awaited; until then it must not count as unhandled.
+    reply.catch(() => undefined);
+    return () => reply;
+  }
+}
+
+/**
+ * How many documents to ask for. Without a limit as many as a reply holds:
+ * fewest round trips. With one, pieces that a core of the source is busy with
+ * for a few milliseconds only: behind a whole reply neighbours would wait.
+ */
+class PieceSize {
+  readonly #throttle: Throttle;
+  #documentBytes = FIRST_GUESS_BYTES;
+
+  constructor(throttle: Throttle) {
+    this.#throttle = throttle;
+  }
+
+  saw(documents: number, bytes: number): void {
+    if (documents > 0) this.#documentBytes = bytes / documents;
+  }
+
+  documents(): number {
+    if (!this.#throttle.isLimited) return WHOLE_REPLY;
+    const bytes = Math.max(LEAST_PIECE, Math.min(MOST_PIECE, this.#throttle.bytesPerSecond / PIECES_PER_SECOND));
+    return Math.max(1, Math.floor(bytes / this.#documentBytes));
+  }
+}
+
+function getMore(cursor: bigint, collection: string, db: string, documents: number): Buffer {
+  const size = documents === WHOLE_REPLY ? {} : { batchSize: documents };
+  return commandDoc({ getMore: cursor, collection, ...size, $db: db });
 }
 
 function sliceOrGone(body: Buffer, spec: CollectionSpec): ReturnType<typeof sliceBatch> | undefined {

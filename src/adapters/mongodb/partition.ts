@@ -1,6 +1,6 @@
 import { BsonBuilder } from './bson/builder.ts';
 import { elementEnd, findElement, valueOffset } from './bson/walk.ts';
-import { type CollectionSpec, uuidValue } from './catalog.ts';
+import type { CollectionSpec } from './catalog.ts';
 import type { Cluster } from './cluster.ts';
 import { commandDoc, type WireConnection } from './wire/connection.ts';
 import { readAll } from './wire/read-all.ts';
@@ -58,29 +58,16 @@ export async function sizeOf(
 
 /** Random `_id`s, sorted by the server itself, evenly picked: raw `{_id: …}` documents. */
 async function sampleCuts(connection: WireConnection, spec: CollectionSpec, parts: number): Promise<Buffer[]> {
+  // By name: aggregate takes no UUID. Should the collection be renamed in between, the cuts come out uneven, not wrong.
   const command = commandDoc({
-    aggregate: uuidValue(spec.uuid),
+    aggregate: spec.name,
     pipeline: [{ $sample: { size: parts * SAMPLES_PER_CHUNK } }, { $project: { _id: 1 } }, { $sort: { _id: 1 } }],
     cursor: {},
     allowDiskUse: true,
     $readPreference: { mode: 'primaryPreferred' },
     $db: spec.db,
   });
-  let samples: Buffer[];
-  try {
-    samples = await readAll(connection, command, spec.db, spec.name);
-  } catch {
-    // aggregate by UUID is refused by some versions: ask by name.
-    const byName = commandDoc({
-      aggregate: spec.name,
-      pipeline: [{ $sample: { size: parts * SAMPLES_PER_CHUNK } }, { $project: { _id: 1 } }, { $sort: { _id: 1 } }],
-      cursor: {},
-      allowDiskUse: true,
-      $readPreference: { mode: 'primaryPreferred' },
-      $db: spec.db,
-    });
-    samples = await readAll(connection, byName, spec.db, spec.name);
-  }
+  const samples = await readAll(connection, command, spec.db, spec.name);
   const cuts: Buffer[] = [];
   for (let i = SAMPLES_PER_CHUNK; i < samples.length; i += SAMPLES_PER_CHUNK) {
     const cut = samples[i] as Buffer;

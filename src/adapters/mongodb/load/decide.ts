@@ -3,6 +3,7 @@
  * by step while they feel nothing, half as fast as soon as they do. A pure
  * function from one look to the next, so that every case can be tested.
  */
+import { addHistograms, countFrom, countOf, slowFrom } from './histogram.ts';
 import type { Latency, LoadSample } from './neighbour-load.ts';
 
 export interface Baseline {
@@ -32,11 +33,13 @@ export interface ControlState {
   readonly atFloor: number;
   /** Operations not yet judged: too few to mean something. */
   readonly pending?: Baseline;
+  /** Operations at the present rate, until they are enough to judge the slowest of them. */
+  readonly tail?: Baseline;
   readonly lagSeconds?: number;
 }
 
 const MB = 1024 * 1024;
-const START = 16 * MB;
+const START = 4 * MB;
 const FLOOR = 1 * MB;
 const CEILING = 1024 * MB;
 const STEP = 4 * MB;
@@ -45,6 +48,9 @@ export const LEAST_OPS = 20;
 /** Fewer per second are nobody's business traffic. */
 const QUIET_OPS_PER_SECOND = 2;
 const QUIET_LOOKS = 3;
+/** Slower than this share of its operations is what a kind's tail means; so many operations show it. */
+const TAIL_SHARE = 0.01;
+const TAIL_OPS = 300;
 /** So slow differences nobody feels, and clocks jitter by as much. */
 const UNFELT_MS = 0.3;
 const LAG_SECONDS = 10;
@@ -54,7 +60,7 @@ const USED_PERCENT = 95;
 const NOT_US_LOOKS = 15;
 
 export function startControl(baseline: Baseline | undefined, limits: Limits): ControlState {
-  const rate = Math.min(baseline ? START : START / 4, limits.maxBytesPerSecond ?? CEILING);
+  const rate = Math.min(baseline ? START : FLOOR, limits.maxBytesPerSecond ?? CEILING);
   return {
     bytesPerSecond: rate,
     reason: `${baseline ? 'starting moderately' : 'learning what neighbours feel'}; copy at ${mbps(rate)}`,
@@ -82,8 +88,10 @@ export function decide(state: ControlState, sample: Look, limits: Limits): Contr
   const seen = merge(state.pending, sample);
   if (state.baseline === undefined) return learn(next, seen);
   if (seen.reads.ops < LEAST_OPS && seen.writes.ops < LEAST_OPS) return { ...next, ...returned(state), pending: seen };
-  const worst = worstOf(seen, state.baseline, limits.limit);
-  const judged = { ...next, ...returned(state), pending: undefined };
+  const tail = merge(state.tail, sample);
+  const slowest = tailOf(tail, state.baseline);
+  const worst = slowest?.slow ? slowest : worstOf(seen, state.baseline, limits.limit);
+  const judged = { ...next, ...returned(state), pending: undefined, tail: slowest ? undefined : tail };
   if (!worst)
     return {
       ...judged,
@@ -103,6 +111,8 @@ export function decide(state: ControlState, sample: Look, limits: Limits): Contr
   if (sample.cacheUsed > USED_PERCENT) {
     return at(judged, judged.finiteRate, limits, `the cache of the source is ${Math.round(sample.cacheUsed)} % full`);
   }
+  // Where the slowest operations can be seen, no faster before they were.
+  if (tail.reads.histogram && slowest?.grows !== true) return judged;
   const raised = judged.doubling ? judged.finiteRate * 2 : judged.finiteRate + STEP;
   return at({ ...judged, atFloor: 0 }, Math.min(raised, mostUseful(judged, sample)), limits, worst.words);
 }
@@ -149,7 +159,7 @@ function learn(state: ControlState, seen: Baseline): ControlState {
 /** Half of what the copy does: half of a limit that it does not reach would change nothing. */
 function slower(state: ControlState, sample: Look, limits: Limits, why: string): ControlState {
   const real = sample.copiedPerSecond ? Math.min(state.finiteRate, sample.copiedPerSecond) : state.finiteRate;
-  return { ...at(state, real / 2, limits, why), doubling: false };
+  return { ...at(state, real / 2, limits, why), doubling: false, tail: undefined };
 }
 
 /** A limit far above what the copy does would take too long to come down. */
@@ -178,12 +188,35 @@ function worstOf(seen: Baseline, baseline: Baseline, limit: number): { slow: boo
   return worst;
 }
 
-/** Both together, means weighted by their operations. */
+/**
+ * Whether more operations than usual are among the slow: a mean hides one in a
+ * hundred that waits. Undefined until enough were seen. Few slow ones more are
+ * chance (two standard deviations of it).
+ */
+function tailOf(seen: Baseline, baseline: Baseline): { slow: boolean; grows: boolean; words: string } | undefined {
+  let worst: { slow: boolean; grows: boolean; words: string; share: number } | undefined;
+  for (const kind of ['reads', 'writes'] as const) {
+    const now = seen[kind].histogram;
+    const before = baseline[kind].histogram;
+    if (!now || !before || countOf(now) < TAIL_OPS || countOf(before) < TAIL_OPS) continue;
+    const fromMicros = slowFrom(before, TAIL_SHARE);
+    const total = countOf(now);
+    const share = countFrom(now, fromMicros) / total;
+    const slow = share > TAIL_SHARE + 2 * Math.sqrt(TAIL_SHARE / total);
+    const words = `${(share * 100).toFixed(1)} % of neighbours' ${kind} over ${(fromMicros / 1000).toFixed(1)} ms`;
+    if (!worst || share > worst.share) worst = { slow, grows: share <= TAIL_SHARE, words, share };
+  }
+  return worst;
+}
+
+/** Both together: means weighted by their operations, histograms added. */
 export function merge(a: Baseline | undefined, b: Baseline): Baseline {
   const both = (kind: 'reads' | 'writes'): Latency => {
     const ops = (a?.[kind].ops ?? 0) + b[kind].ops;
     const total = (a ? a[kind].ops * a[kind].meanMs : 0) + b[kind].ops * b[kind].meanMs;
-    return { ops, meanMs: ops > 0 ? total / ops : 0 };
+    const histograms = [a?.[kind].histogram, b[kind].histogram].filter((each) => each !== undefined);
+    const histogram = histograms.length > 0 ? histograms.reduce(addHistograms) : undefined;
+    return { ops, meanMs: ops > 0 ? total / ops : 0, ...(histogram ? { histogram } : {}) };
   };
   return { reads: both('reads'), writes: both('writes') };
 }

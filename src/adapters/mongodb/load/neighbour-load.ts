@@ -1,13 +1,16 @@
 import type { Document } from 'bson';
-import { GodwitError } from '../../../kernel/errors.ts';
+import { GodwitError, isRetryable } from '../../../kernel/errors.ts';
 import type { Cluster } from '../cluster.ts';
 import type { Selection } from '../namespaces.ts';
+import { addHistograms, type Histogram, parseHistogram, subtractHistograms } from './histogram.ts';
 
 /** Operations of one kind between two looks. */
 export interface Latency {
   readonly ops: number;
   /** Mean; 0 when there were none. */
   readonly meanMs: number;
+  /** How many took how long, where the server may be asked that. */
+  readonly histogram?: Histogram;
 }
 
 /** How the source felt since the look before. */
@@ -28,11 +31,18 @@ interface Counter {
   readonly micros: number;
 }
 
+interface Histograms {
+  readonly reads: Histogram;
+  readonly writes: Histogram;
+}
+
 interface Counters {
   readonly reads: Counter;
   readonly writes: Counter;
 }
 
+/** The busiest namespaces stand for all: each costs a command at every look. */
+const MOST_HISTOGRAMS = 6;
 const SYSTEM_DATABASES = /^(?:admin|config|local)\./;
 const NONE: Counters = { reads: { ops: 0, micros: 0 }, writes: { ops: 0, micros: 0 } };
 
@@ -47,9 +57,11 @@ export class NeighbourLoad {
   readonly #selection: Selection;
   readonly #now: () => number;
   #before: Map<string, Counters> | undefined;
+  #histogramsBefore = new Map<string, Histograms>();
   #lookedAt = 0;
   #topAllowed = true;
   #statusAllowed = true;
+  #histogramsAllowed = true;
 
   constructor(cluster: Cluster, selection: Selection, now: () => number = Date.now) {
     this.#cluster = cluster;
@@ -73,11 +85,12 @@ export class NeighbourLoad {
     const seconds = before ? (now - this.#lookedAt) / 1000 : 0;
     this.#before = counters;
     this.#lookedAt = now;
+    const histograms = before && this.#topAllowed ? await this.#readHistograms(before, counters) : undefined;
     const lagSeconds = await this.#readLag();
     return {
       seconds,
-      reads: latency(delta.reads),
-      writes: latency(delta.writes),
+      reads: latency(delta.reads, histograms?.reads),
+      writes: latency(delta.writes, histograms?.writes),
       ...cache(status),
       ...(lagSeconds === undefined ? {} : { lagSeconds }),
     };
@@ -100,6 +113,43 @@ export class NeighbourLoad {
       out.set(namespace, { reads: counter(counts['readLock']), writes: counter(counts['writeLock']) });
     }
     return out;
+  }
+
+  /** Of the operations since the look before; undefined where that may not be asked, or nothing was there to compare with. */
+  async #readHistograms(
+    before: ReadonlyMap<string, Counters>,
+    now: ReadonlyMap<string, Counters>,
+  ): Promise<Histograms | undefined> {
+    if (!this.#histogramsAllowed) return undefined;
+    let sum: Histograms | undefined;
+    const read = new Map<string, Histograms>();
+    for (const namespace of busiest(before, now, MOST_HISTOGRAMS)) {
+      const histograms = await this.#readHistogramsOf(namespace);
+      if (!histograms) continue;
+      read.set(namespace, histograms);
+      const earlier = this.#histogramsBefore.get(namespace);
+      if (earlier) sum = addKinds(sum, subtractKinds(histograms, earlier));
+    }
+    for (const [namespace, histograms] of read) this.#histogramsBefore.set(namespace, histograms);
+    return sum;
+  }
+
+  async #readHistogramsOf(namespace: string): Promise<Histograms | undefined> {
+    const dot = namespace.indexOf('.');
+    try {
+      const { cursor } = await this.#cluster.command(namespace.slice(0, dot), {
+        aggregate: namespace.slice(dot + 1),
+        pipeline: [{ $collStats: { latencyStats: { histograms: true } } }],
+        cursor: {},
+      });
+      const stats = (cursor as Document)['firstBatch'][0]?.latencyStats as Document | undefined;
+      return stats && { reads: parseHistogram(stats['reads']), writes: parseHistogram(stats['writes']) };
+    } catch (error) {
+      if (isRefusal(error)) this.#histogramsAllowed = false;
+      // A namespace that went away in this moment is no reason to stop looking.
+      else if (isRetryable(error)) throw error;
+      return undefined;
+    }
   }
 
   #isNeighbours(namespace: string): boolean {
@@ -146,8 +196,29 @@ function difference(before: ReadonlyMap<string, Counters>, now: ReadonlyMap<stri
   return total;
 }
 
-function latency({ ops, micros }: Counter): Latency {
-  return { ops, meanMs: ops > 0 ? micros / ops / 1000 : 0 };
+function busiest(before: ReadonlyMap<string, Counters>, now: ReadonlyMap<string, Counters>, most: number): string[] {
+  const opsOf = (counters: Counters | undefined) => (counters ? counters.reads.ops + counters.writes.ops : 0);
+  const done = [...now].map(([namespace, counters]) => ({
+    namespace,
+    ops: opsOf(counters) - opsOf(before.get(namespace)),
+  }));
+  return done
+    .filter(({ ops }) => ops > 0)
+    .sort((a, b) => b.ops - a.ops)
+    .slice(0, most)
+    .map(({ namespace }) => namespace);
+}
+
+function addKinds(a: Histograms | undefined, b: Histograms): Histograms {
+  return a ? { reads: addHistograms(a.reads, b.reads), writes: addHistograms(a.writes, b.writes) } : b;
+}
+
+function subtractKinds(a: Histograms, b: Histograms): Histograms {
+  return { reads: subtractHistograms(a.reads, b.reads), writes: subtractHistograms(a.writes, b.writes) };
+}
+
+function latency({ ops, micros }: Counter, histogram: Histogram | undefined): Latency {
+  return { ops, meanMs: ops > 0 ? micros / ops / 1000 : 0, ...(histogram ? { histogram } : {}) };
 }
 
 function cache(status: Document): { cacheDirty: number; cacheUsed: number } {
