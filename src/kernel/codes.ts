@@ -251,7 +251,7 @@ export const CODES = {
   },
   GW7008: {
     title: 'This process has another definition',
-    disposition: 'fatal',
+    disposition: 'operator',
     cause: 'The definition that the application was started with is not the one the remodel was created with.',
     remedy: 'Deploy the same definition everywhere; a changed one needs a remodel of another name.',
   },

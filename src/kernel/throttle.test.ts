@@ -120,3 +120,24 @@ test('callers are served in turn, and a stop lets them all go', async () => {
   await Promise.all([1, 2, 3].map(() => throttle.take(1e6, stop.signal)));
   expect(clock.at - began).toBeLessThanOrEqual(200);
 });
+
+test('while there is a limit, turns are taken one at a time, in order, also past a failure', async () => {
+  const throttle = new Throttle(stepClock());
+  const log: string[] = [];
+  const turn = (name: string, fails = false) =>
+    throttle.turn(async () => {
+      log.push(`${name} in`);
+      await Promise.resolve();
+      await Promise.resolve();
+      log.push(`${name} out`);
+      if (fails) throw new Error(name);
+      return name;
+    });
+  await Promise.all([turn('a'), turn('b')]);
+  expect(log).toEqual(['a in', 'b in', 'a out', 'b out']);
+  log.length = 0;
+  throttle.limit(1_000, 'neighbours');
+  const results = await Promise.allSettled([turn('c'), turn('d', true), turn('e')]);
+  expect(log).toEqual(['c in', 'c out', 'd in', 'd out', 'e in', 'e out']);
+  expect(results.map((result) => result.status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
+});

@@ -33,8 +33,9 @@ export interface ControlState {
   readonly atFloor: number;
   /** Operations not yet judged: too few to mean something. */
   readonly pending?: Baseline;
-  /** Operations at the present rate, until they are enough to judge the slowest of them. */
+  /** Operations at the present rate, until they are enough to judge the slowest of them, and looks it took so far. */
   readonly tail?: Baseline;
+  readonly tailLooks: number;
   readonly lagSeconds?: number;
 }
 
@@ -51,6 +52,8 @@ const QUIET_LOOKS = 3;
 /** Slower than this share of its operations is what a kind's tail means; so many operations show it. */
 const TAIL_SHARE = 0.01;
 const TAIL_OPS = 300;
+/** Rare operations would hold the copy at one rate for minutes: after so many looks the mean must do. */
+const TAIL_LOOKS = 10;
 /** So slow differences nobody feels, and clocks jitter by as much. */
 const UNFELT_MS = 0.3;
 const LAG_SECONDS = 10;
@@ -69,6 +72,7 @@ export function startControl(baseline: Baseline | undefined, limits: Limits): Co
     finiteRate: rate,
     quiet: 0,
     atFloor: 0,
+    tailLooks: 0,
   };
 }
 
@@ -91,7 +95,7 @@ export function decide(state: ControlState, sample: Look, limits: Limits): Contr
   const tail = merge(state.tail, sample);
   const slowest = tailOf(tail, state.baseline);
   const worst = slowest?.slow ? slowest : worstOf(seen, state.baseline, limits.limit);
-  const judged = { ...next, ...returned(state), pending: undefined, tail: slowest ? undefined : tail };
+  const judged = { ...next, ...returned(state), pending: undefined, ...tailAfter(state, slowest !== undefined, tail) };
   if (!worst)
     return {
       ...judged,
@@ -112,7 +116,7 @@ export function decide(state: ControlState, sample: Look, limits: Limits): Contr
     return at(judged, judged.finiteRate, limits, `the cache of the source is ${Math.round(sample.cacheUsed)} % full`);
   }
   // Where the slowest operations can be seen, no faster before they were.
-  if (tail.reads.histogram && slowest?.grows !== true) return judged;
+  if (hasHistogram(tail) && (slowest ? !slowest.grows : judged.tailLooks > 0)) return judged;
   const raised = judged.doubling ? judged.finiteRate * 2 : judged.finiteRate + STEP;
   return at({ ...judged, atFloor: 0 }, Math.min(raised, mostUseful(judged, sample)), limits, worst.words);
 }
@@ -159,7 +163,7 @@ function learn(state: ControlState, seen: Baseline): ControlState {
 /** Half of what the copy does: half of a limit that it does not reach would change nothing. */
 function slower(state: ControlState, sample: Look, limits: Limits, why: string): ControlState {
   const real = sample.copiedPerSecond ? Math.min(state.finiteRate, sample.copiedPerSecond) : state.finiteRate;
-  return { ...at(state, real / 2, limits, why), doubling: false, tail: undefined };
+  return { ...at(state, real / 2, limits, why), doubling: false, tail: undefined, tailLooks: 0 };
 }
 
 /** A limit far above what the copy does would take too long to come down. */
@@ -186,6 +190,15 @@ function worstOf(seen: Baseline, baseline: Baseline, limit: number): { slow: boo
     if (!worst || (slow && !worst.slow) || (slow === worst.slow && ratio > worst.ratio)) worst = { slow, words, ratio };
   }
   return worst;
+}
+
+function hasHistogram(seen: Baseline): boolean {
+  return seen.reads.histogram !== undefined || seen.writes.histogram !== undefined;
+}
+
+function tailAfter(state: ControlState, judged: boolean, tail: Baseline): Pick<ControlState, 'tail' | 'tailLooks'> {
+  const over = judged || state.tailLooks + 1 >= TAIL_LOOKS;
+  return over ? { tail: undefined, tailLooks: 0 } : { tail, tailLooks: state.tailLooks + 1 };
 }
 
 /**

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type ReplicaSet, startReplicaSet } from '../../../../test/servers/index.ts';
 import { Cluster } from '../cluster.ts';
 import { makeSelection } from '../namespaces.ts';
+import { countOf } from './histogram.ts';
 import { NeighbourLoad } from './neighbour-load.ts';
 
 let rs: ReplicaSet;
@@ -35,6 +36,12 @@ test('counts what neighbours do and feel, and not what is chosen', async () => {
   expect(sample.seconds).toBeGreaterThan(0);
   expect(sample.cacheUsed).toBeGreaterThan(0);
   expect(sample.lagSeconds).toBeGreaterThanOrEqual(0);
+  // Histograms need two looks at a namespace that was busy.
+  await cluster.db('bank').collection('a').insertOne({ n: 1 });
+  for (let i = 0; i < 40; i += 1) await cluster.db('bank').collection('a').findOne({ i });
+  const counted = await load.sample();
+  expect(counted.reads.histogram && countOf(counted.reads.histogram)).toBeGreaterThanOrEqual(40);
+  expect(counted.writes.histogram && countOf(counted.writes.histogram)).toBeGreaterThanOrEqual(1);
 
   // A slow neighbour is seen as slow.
   await cluster.db('bank').collection('a').findOne({ $where: 'sleep(20) || true' });
