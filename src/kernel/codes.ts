@@ -183,6 +183,13 @@ export const CODES = {
       'A constraint of the new or old table (unique, not null, check, length) does not admit a row that the transform made.',
     remedy: 'Correct the row, the constraint or the transform, then `godwit remodel doctor --retry-quarantine`.',
   },
+  GW5008: {
+    title: 'A write does not fit the identity as it is',
+    disposition: 'operator',
+    cause:
+      'Code of the application changes a row that is not there, creates one that is, names a column or table that the definition lacks, or gives a value of another type.',
+    remedy: 'Correct the call that the message names. The transaction it stands in must be rolled back.',
+  },
   GW6001: {
     title: 'Source and target differ',
     disposition: 'operator',

@@ -42,9 +42,14 @@ export async function withRetry<T>(policy: RetryPolicy, attempt: (progressed: ()
           cause: fault,
         });
       }
-      const waitMs = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** Math.min(failures - 1, 10));
+      const waitMs = backoffMs(failures);
       policy.onRetry?.(fault, failures, waitMs);
       await policy.clock.sleep(waitMs, policy.signal);
     }
   }
+}
+
+/** How long to wait after so many failures in a row: doubling, 50 ms to 5 s. */
+export function backoffMs(failures: number): number {
+  return Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** Math.min(failures - 1, 10));
 }

@@ -86,11 +86,15 @@ export type Inverse<N extends NewTables = NewTables, From extends Columns = Colu
     };
 
 /** A remodel as the application writes it down. */
-export interface Definition<From extends Columns, N extends NewTables> {
+export interface Definition<
+  From extends Columns,
+  N extends NewTables,
+  Key extends keyof From & string = keyof From & string,
+> {
   /** Lower case letters, digits and hyphens; names the remodel for ever. */
   readonly name: string;
   /** Property that holds the identity, in the old table and in every new one. */
-  readonly key: keyof From & string;
+  readonly key: Key;
   readonly from: Table<From, false>;
   /** Exactly one of them has one row per identity: the root, whose row is the mark of ownership. */
   readonly to: N;
@@ -137,9 +141,11 @@ export interface Model {
  * Checks a definition and makes it ready.
  * @throws GodwitError GW1006 that names what is wrong.
  */
-export function defineMigration<From extends Columns, const N extends NewTables>(
-  definition: Definition<From, N>,
-): Model & { readonly definition: Definition<From, N> } {
+export function defineMigration<
+  From extends Columns,
+  const N extends NewTables,
+  const Key extends keyof From & string = keyof From & string,
+>(definition: Definition<From, N, Key>): Model & { readonly definition: Definition<From, N, Key> } {
   const { name, key, from, to, inverse } = definition;
   const wrong = (what: string): GodwitError => new GodwitError('GW1006', `Remodel ${name}: ${what}`);
   if (!/^[a-z][a-z0-9-]{0,47}$/.test(name))

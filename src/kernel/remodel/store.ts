@@ -163,6 +163,18 @@ export interface Impact {
   readonly dualLocks: number;
 }
 
+/** What shadow comparisons found. */
+export interface ShadowCount {
+  /** Reads of which both sides were looked at and were the same. */
+  readonly same: number;
+  /** Differences that a change on its way explained. */
+  readonly pending: number;
+  /** Differences that stayed when nothing was on its way. */
+  readonly confirmed: number;
+  /** Comparisons that could not be made: the other side failed, or took too long. */
+  readonly failed: number;
+}
+
 /** One transaction of the application, as the store of the model understands it. */
 export interface RemodelStore<Tx> {
   readonly kind: Model['store'];
@@ -199,8 +211,18 @@ export interface RemodelStore<Tx> {
   // — the application's way —
   /** Locks an identity in the application's transaction, decides its owner and, for `new`, queues it for the old table. */
   enter(model: Model, tx: Tx, identity: Identity): Promise<Entered>;
-  /** For a read of the old model: the new state while the identity's changes are on their way; undefined otherwise. */
+  /**
+   * For a read of the old model: the new state while the identity's changes are
+   * on their way; undefined otherwise. Deleted and still on its way: a state
+   * whose root has no row (`{ [model.root]: [] }` and empty lists).
+   */
   pendingState(model: Model, tx: Tx | undefined, identity: Identity): Promise<State | undefined>;
+
+  // — reads compared in the shadow —
+  /** Adds to what the comparisons of all processes found under the present epoch. */
+  recordShadow(model: Model, found: ShadowCount): Promise<void>;
+  /** What they found since the control record was last changed. */
+  shadowCount(model: Model): Promise<ShadowCount>;
 
   // — old later —
   /** Carries up to `limit` waiting identities to the old table; `only` limits it to these. */
