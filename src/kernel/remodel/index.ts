@@ -1,3 +1,4 @@
+export type * from './admin.ts';
 export * from './bucket.ts';
 export * from './child-id.ts';
 export * from './column.ts';
