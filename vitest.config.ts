@@ -12,7 +12,7 @@ export default defineConfig({
       {
         test: {
           name: 'unit',
-          include: ['src/**/*.test.ts', 'test/**/*.test.ts', 'scripts/**/*.test.ts'],
+          include: ['{src,test,scripts,examples}/**/*.test.ts'],
           exclude: ['**/*.{mongo,pg,broker,engine}.test.ts', 'test/integration/**', 'test/e2e/**'],
           // Far more than any needs: these tests share the machine with others and must not fail for being slow.
           testTimeout: 30_000,
