@@ -1,0 +1,75 @@
+import type { Control, Entered, Model, Owner, RemodelStore } from '../../../kernel/remodel/index.ts';
+import { DraftMaker } from './draft.ts';
+import type { Editor } from './editor.ts';
+import { MemoryEditor } from './memory-editor.ts';
+import { StoredEditor } from './stored-editor.ts';
+import type { AnyWork } from './types.ts';
+
+export interface WriteRequest<Tx> {
+  readonly store: RemodelStore<Tx>;
+  readonly model: Model;
+  readonly identity: string;
+  readonly tx: Tx;
+  readonly work: AnyWork;
+  /** Statements of the application's own for the old table. */
+  readonly legacy: (() => unknown) | undefined;
+  readonly control: Control | undefined;
+}
+
+export interface Written {
+  readonly answer: unknown;
+  readonly owner: Owner;
+  /** Whether this write moved the identity from the old model to the new one. */
+  readonly hasAdopted: boolean;
+}
+
+/**
+ * One write, on whichever model owns the identity. In the steady state (the
+ * new model owns it) it costs one round trip more than its own statements:
+ * `enter`. With the policy `block`, an insert costs one more, to count.
+ */
+export async function carryOut<Tx>(request: WriteRequest<Tx>): Promise<Written> {
+  const { store, model, identity, tx, legacy } = request;
+  const entered = await store.enter(model, tx, identity);
+  if (entered.owner === 'old' && legacy !== undefined) {
+    await entered.allowOld();
+    return { answer: await legacy(), owner: 'old', hasAdopted: false };
+  }
+  const { editor, hasAdopted } = await editorFor(request, entered);
+  const draft = new DraftMaker(model, identity, editor);
+  const answer = await runWork(draft, request.work);
+  const movedLate = await editor.finish();
+  return { answer, owner: entered.owner, hasAdopted: hasAdopted || movedLate };
+}
+
+async function runWork(draft: DraftMaker, work: AnyWork): Promise<unknown> {
+  let answer: unknown;
+  try {
+    answer = await work(draft.make());
+  } catch (error) {
+    // What was begun ends before the application rolls back; its own failure is the same or a consequence.
+    await draft.settled().catch(() => undefined);
+    throw error;
+  }
+  await draft.settled();
+  return answer;
+}
+
+async function editorFor<Tx>(
+  request: WriteRequest<Tx>,
+  entered: Entered,
+): Promise<{ readonly editor: Editor; readonly hasAdopted: boolean }> {
+  const { model, identity, control, legacy } = request;
+  const mustCount = legacy !== undefined;
+  const stored = (exists: boolean) => new StoredEditor(model, entered, { exists, mustCount });
+  if (entered.owner === 'new') return { editor: stored(true), hasAdopted: false };
+  if (entered.owner === 'deleted') return { editor: stored(false), hasAdopted: false };
+  const old = await entered.readOld();
+  if (entered.owner === 'old') {
+    const mayAdopt = control !== undefined && control.phase !== 'draft' && control.phase !== 'created';
+    return { editor: new MemoryEditor({ model, identity, entered, old, mayAdopt }), hasAdopted: false };
+  }
+  if (old === undefined) return { editor: stored(false), hasAdopted: false };
+  await entered.adopt(model.up(old));
+  return { editor: stored(true), hasAdopted: true };
+}

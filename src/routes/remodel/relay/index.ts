@@ -1,0 +1,1 @@
+export { Relay, type RelayStatus } from './relay.ts';
