@@ -20,10 +20,15 @@ export interface Table<C extends Columns = Columns, Many extends boolean = boole
 
 /** A table in PostgreSQL. `many` makes it a list: several rows of an identity, told apart by the property `id`. */
 export function pgTable<C extends Columns>(name: string, columns: C): Table<C, false>;
-export function pgTable<C extends Columns, const Id extends keyof C & string = 'id' & keyof C>(
+export function pgTable<C extends Columns>(
   name: string,
   columns: C,
-  options: { readonly many: true; readonly id?: Id },
+  options: { readonly many: true; readonly id?: undefined },
+): Table<C, true, 'id' & keyof C>;
+export function pgTable<C extends Columns, const Id extends keyof C & string>(
+  name: string,
+  columns: C,
+  options: { readonly many: true; readonly id: Id },
 ): Table<C, true, Id>;
 export function pgTable(name: string, columns: Columns, options?: { many: true; id?: string }): Table {
   return makeTable('postgres', name, columns, options);
@@ -31,10 +36,15 @@ export function pgTable(name: string, columns: Columns, options?: { many: true; 
 
 /** A collection in MongoDB; columns of embedded documents are named by their dotted path. */
 export function mongoCollection<C extends Columns>(name: string, columns: C): Table<C, false>;
-export function mongoCollection<C extends Columns, const Id extends keyof C & string = 'id' & keyof C>(
+export function mongoCollection<C extends Columns>(
   name: string,
   columns: C,
-  options: { readonly many: true; readonly id?: Id },
+  options: { readonly many: true; readonly id?: undefined },
+): Table<C, true, 'id' & keyof C>;
+export function mongoCollection<C extends Columns, const Id extends keyof C & string>(
+  name: string,
+  columns: C,
+  options: { readonly many: true; readonly id: Id },
 ): Table<C, true, Id>;
 export function mongoCollection(name: string, columns: Columns, options?: { many: true; id?: string }): Table {
   return makeTable('mongodb', name, columns, options);
