@@ -1,0 +1,3 @@
+/** What routes use of this adapter. */
+
+export { type RabbitmqOptions, rabbitmqDoorbell } from './doorbell.ts';
