@@ -43,7 +43,9 @@ const MB = 1024 * 1024;
 const START = 4 * MB;
 const FLOOR = 1 * MB;
 const CEILING = 1024 * MB;
-const STEP = 4 * MB;
+/** After the first slowing the rate grows by an eighth, within these. */
+const LEAST_STEP = MB / 4;
+const MOST_STEP = 4 * MB;
 /** Fewer operations have no mean worth the name. */
 export const LEAST_OPS = 20;
 /** Fewer per second are nobody's business traffic. */
@@ -117,8 +119,13 @@ export function decide(state: ControlState, sample: Look, limits: Limits): Contr
   }
   // Where the slowest operations can be seen, no faster before they were.
   if (hasHistogram(tail) && (slowest ? !slowest.grows : judged.tailLooks > 0)) return judged;
-  const raised = judged.doubling ? judged.finiteRate * 2 : judged.finiteRate + STEP;
+  const raised = judged.doubling ? judged.finiteRate * 2 : judged.finiteRate + stepAt(judged.finiteRate);
   return at({ ...judged, atFloor: 0 }, Math.min(raised, mostUseful(judged, sample)), limits, worst.words);
+}
+
+/** Near the limit a large step would be felt at once, and halved again. */
+function stepAt(rate: number): number {
+  return Math.max(LEAST_STEP, Math.min(MOST_STEP, rate / 8));
 }
 
 /** Trouble that is not a matter of neighbours' latency. */
