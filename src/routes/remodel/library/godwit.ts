@@ -26,7 +26,7 @@ import { type Gauge, type Latency, Metrics } from './metrics.ts';
 import { readOld, readsNew } from './read.ts';
 import { misuse } from './rows.ts';
 import { Shadow } from './shadow.ts';
-import type { QueueSource, StoreSource } from './stores.ts';
+import type { QueueSource, StoreSource } from './sources.ts';
 import type { AnySides, AnyWork, Migration, ReadOptions, ReadSides, TwoWays, Work } from './types.ts';
 import { carryOut } from './write.ts';
 

@@ -20,9 +20,11 @@ async function typed(godwit: Godwit<{ isTx: true }>): Promise<void> {
   const two = godwit.write(subs, 7n, tx, { old: () => 1, new: async (m) => (await m.subscription.list()).length });
   expectTypeOf(two).resolves.toEqualTypeOf<number>();
   await godwit.write(subs, '7', tx, async (m) => {
-    expectTypeOf(m.customer.get()).resolves.toEqualTypeOf<{ customerId: bigint; email: string } | undefined>();
+    expectTypeOf(await m.customer.get()).toEqualTypeOf<{ customerId: bigint; email: string } | undefined>();
     expectTypeOf(m.customer.set).parameter(0).toEqualTypeOf<Partial<{ email: string }>>();
-    expectTypeOf(m.create).parameter(0).toEqualTypeOf<{ email: string }>();
+    await m.create({ email: 'a@b' });
+    // @ts-expect-error the e-mail is missing
+    await m.create({});
     expectTypeOf(m.subscription.delete).parameter(0).toEqualTypeOf<string>();
     expectTypeOf(m.subscription.update).parameter(1).not.toHaveProperty('id');
     expectTypeOf(m.subscription.update).parameter(1).not.toHaveProperty('customerId');

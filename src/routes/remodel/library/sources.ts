@@ -1,0 +1,21 @@
+import type { Doorbell, RemodelStore } from '../../../kernel/remodel/index.ts';
+
+/** A store that is opened when it is needed, so that only its own driver is loaded. */
+export interface StoreSource<Tx> {
+  open(): Promise<RemodelStore<Tx>>;
+}
+
+/** A queue, likewise. */
+export interface QueueSource {
+  open(): Promise<Doorbell>;
+}
+
+/** RabbitMQ rings for what has to be carried: a quorum queue per remodel. `amqp[s]://user:password@host:port/vhost`. */
+export function rabbitmqQueue(uri: string): QueueSource {
+  return { open: async () => (await import('../../../adapters/rabbitmq/index.ts')).rabbitmqDoorbell({ uri }) };
+}
+
+/** NATS JetStream rings for what has to be carried. `nats://user:password@host:port`; `tls://` for TLS. */
+export function natsQueue(uri: string): QueueSource {
+  return { open: async () => (await import('../../../adapters/nats/index.ts')).natsDoorbell({ uri }) };
+}
