@@ -21,6 +21,7 @@ const exitCode = await runProgram(process.argv.slice(2), {
     armFromEnvironment(process.env);
     return import('../routes/migrate/index.ts');
   },
+  loadRemodel: () => import('../routes/remodel/engine/index.ts'),
 });
 // Both streams are written out before the end: a pipe may still hold the last lines.
 await new Promise<void>((resolve) => process.stdout.write('', () => resolve()));

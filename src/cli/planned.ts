@@ -3,7 +3,6 @@ import type { Session } from './session.ts';
 
 /** Routes that the design has and this version has not. They say so rather than hide. */
 const PLANNED = {
-  remodel: 'move a table into a new data model under the application’s writes',
   relocate: 'move a whole server to different hardware while it runs',
   protect: 'keep every write of a volume at a disaster-recovery site',
 } as const;

@@ -3,6 +3,7 @@ import { failureJson, failureOf, failureText } from './failure.ts';
 import { addMigrate } from './migrate.ts';
 import { makePaint, wantsColour } from './paint.ts';
 import { addPlanned } from './planned.ts';
+import { addRemodel } from './remodel.ts';
 import type { Session } from './session.ts';
 
 /** Runs one command line (without node and script) to its exit code. Never throws, never exits. */
@@ -44,6 +45,7 @@ function build(session: Session, done: (exitCode: number) => void): Command {
       '\nExample:\n  godwit migrate check --from mongodb://old-1/ --to mongodb://new-1/ --include shop',
     );
   addMigrate(program, session, done);
+  addRemodel(program, session, done);
   addPlanned(program, session, done);
   return program;
 }

@@ -1,6 +1,7 @@
 import type { Io } from './io.ts';
 import type { MigrateRoute } from './migrate-route.ts';
 import { makePaint, type Paint, wantsColour } from './paint.ts';
+import type { RemodelRoute } from './remodel-route.ts';
 
 /** What every command is given. */
 export interface Session {
@@ -9,6 +10,7 @@ export interface Session {
   readonly signal: AbortSignal;
   readonly version: string;
   readonly loadMigrate: () => Promise<MigrateRoute>;
+  readonly loadRemodel: () => Promise<RemodelRoute>;
 }
 
 export function paintOf({ io }: Session): Paint {

@@ -1,4 +1,4 @@
-import type { Row } from './column.ts';
+import type { ColumnType, Row } from './column.ts';
 import type { Model, State } from './model.ts';
 import type { Identity } from './store.ts';
 
@@ -48,4 +48,16 @@ export interface RemodelAdmin {
   exportSnapshot(model: Model, folder: string, byValue: boolean, signal: AbortSignal): Promise<ExportedSnapshot>;
   /** Writes the whole old table to a CSV file with its own column names. Gives the number of rows. */
   archive(model: Model, file: string, signal: AbortSignal): Promise<number>;
+}
+
+/** A column of a table as the database has it, for a definition to begin from. */
+export interface DescribedColumn {
+  readonly storedAs: string;
+  /** Undefined: no column type of a definition holds it without loss. */
+  readonly type: ColumnType | undefined;
+  /** As the database calls it. */
+  readonly storedType: string;
+  readonly isNullable: boolean;
+  /** Part of the primary key. */
+  readonly isKey: boolean;
 }

@@ -1,0 +1,135 @@
+/** `rollback`: back to an earlier phase, with nothing lost; from every phase before the old table is dropped. */
+import { GodwitError, throwIfAborted } from '../../../../kernel/errors.ts';
+import type { Control, RemodelPhase } from '../../../../kernel/remodel/index.ts';
+import type { GateResult, RemodelResult } from '../../api.ts';
+import { answer, controlOf, dryAnswer, isOpen, lookAt, move, refuseClosed } from '../move.ts';
+import { shapeHash } from '../shape.ts';
+import type { Tools } from '../tools.ts';
+import { wayBack } from '../way-back.ts';
+import { drop } from './create.ts';
+
+export async function rollback(tools: Tools, to: RemodelPhase | undefined): Promise<RemodelResult> {
+  const start = await controlOf(tools);
+  if (start.phase === to) return answer(tools, 'rollback', start, `It is in phase ${to} already`, { already: true });
+  const path = wayBack(start.phase, to);
+  const needsRelease = path.includes('created');
+  const gates: readonly GateResult[] = needsRelease ? await lookAt(tools, 'release') : [];
+  if (tools.options.dryRun)
+    return dryAnswer(
+      tools,
+      'rollback',
+      start,
+      gates,
+      path.map((phase) => WORDS[phase] ?? phase),
+    );
+  if (needsRelease) refuseClosed(tools, 'created', gates);
+  let released = 0;
+  let proof: string | undefined;
+  for (const phase of path) {
+    if (phase === 'draft') {
+      const dropped = await drop(tools);
+      return { ...dropped, command: 'rollback', released };
+    }
+    const step = await stepBack(tools, await controlOf(tools), phase, gates);
+    released += step.released;
+    proof = step.proof;
+  }
+  const control = await controlOf(tools);
+  const words = needsRelease ? `; ${released} identities were given back to the old model` : '';
+  return answer(tools, 'rollback', control, `Back in phase ${control.phase}${words}`, {
+    gates,
+    released,
+    ok: isOpen(gates),
+    ...(proof === undefined ? {} : { proof }),
+  });
+}
+
+const WORDS: Partial<Record<RemodelPhase, string>> = {
+  'new-only': 'take the trap away; phase new-only',
+  reads: 'phase reads; bring the old table up to date with what it missed',
+  verified: 'phase verified; all reads from the old model',
+  dual: 'phase dual, ramp 0: no further adoptions',
+  created: 'give every identity back to the old model, its changes first; phase created',
+  draft: 'drop the new tables, the guard and the control record',
+};
+
+async function stepBack(
+  tools: Tools,
+  control: Control,
+  to: RemodelPhase,
+  gates: readonly GateResult[],
+): Promise<{ released: number; proof: string }> {
+  const { store, model, admin, say } = tools;
+  if (to === 'new-only') {
+    await store.untrap(model);
+    const shape = await store.shape(model);
+    await admin.note(model, 'untrap', { shape, hash: shapeHash(shape) });
+    return { released: 0, ...(await go({ phase: 'new-only' })) };
+  }
+  if (to === 'reads') {
+    // The phase first: only then does the relay write the old table again. Reads stay at 100 % meanwhile.
+    const moved = await go({ phase: 'reads' });
+    const carried = await drain(tools);
+    say('rollback', `${carried} identities brought up to date in ${model.from.name}`, { carried });
+    return { released: 0, ...moved };
+  }
+  if (to === 'verified') return { released: 0, ...(await go({ phase: 'verified', reads: 0, shadow: 0 })) };
+  if (to === 'dual') return { released: 0, ...(await go({ phase: 'dual', ramp: 0, reads: 0, shadow: 0 })) };
+  // The ramp at 0 first, so that nothing is adopted while everything is given back.
+  const closed =
+    control.ramp === 0
+      ? control
+      : (await move(tools, { control, change: { ramp: 0 }, event: 'ramp', gates: [] })).control;
+  const released = await releaseAll(tools);
+  const { proof } = await move(tools, {
+    control: closed,
+    change: { phase: 'created', ramp: 0 },
+    event: 'phase',
+    gates,
+    facts: { released },
+  });
+  return { released, proof };
+
+  async function go(change: Parameters<typeof move>[1]['change']): Promise<{ proof: string }> {
+    const { proof: hash } = await move(tools, { control, change, event: 'phase', gates: [] });
+    say('rollback', WORDS[to] ?? to);
+    return { proof: hash };
+  }
+}
+
+/** Carries everything that waits to the old table, as the relay does, which may run beside it. */
+async function drain({ store, model, options, clock, signal, say }: Tools): Promise<number> {
+  const until = clock.now() + options.timeoutSeconds * 1_000;
+  let carried = 0;
+  for (;;) {
+    throwIfAborted(signal);
+    const pass = await store.relay(model, options.chunk);
+    carried += pass.applied;
+    const { pending } = await store.backlog(model);
+    if (pending === 0 || (!pass.more && pass.applied === 0 && pending < options.chunk)) return carried;
+    say('rollback', `${pending} identities still wait for the old table`, { pending });
+    if (clock.now() > until)
+      throw new GodwitError('GW6003', `${pending} identities still wait for the old table; repeat the command`, {
+        details: { pending },
+      });
+  }
+}
+
+async function releaseAll({ store, model, options, signal, say }: Tools): Promise<number> {
+  let released = 0;
+  for (;;) {
+    throwIfAborted(signal);
+    const counts = await Promise.all(Array.from({ length: options.lanes }, () => store.release(model, options.chunk)));
+    const batch = counts.reduce((sum, count) => sum + count, 0);
+    released += batch;
+    if (batch > 0) {
+      say('rollback', `${released} identities given back`, { released });
+      continue;
+    }
+    const { owned, tombstones } = await store.backlog(model);
+    if (owned + tombstones === 0) return released;
+    throw new GodwitError('GW6003', `${owned + tombstones} identities cannot be given back; \`doctor\` tells why`, {
+      details: { owned, tombstones },
+    });
+  }
+}

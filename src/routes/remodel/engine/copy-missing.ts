@@ -1,0 +1,153 @@
+/** One pass of the backfill: the list of what is missing, handed out in chunks to lanes that adopt. */
+import { GodwitError, throwIfAborted } from '../../../kernel/errors.ts';
+import { bucketOf, type Identity } from '../../../kernel/remodel/index.ts';
+import { withRetry } from '../../../kernel/retry.ts';
+import { Throttle } from '../../../kernel/throttle.ts';
+import type { RemodelArgs } from '../api.ts';
+import { measure } from './facts.ts';
+import { look } from './gates.ts';
+import { complaints, probe } from './guardrails.ts';
+import { refuseClosed } from './move.ts';
+import type { Tools } from './tools.ts';
+
+export interface Pass {
+  readonly listed: number;
+  readonly adopted: number;
+  readonly quarantined: number;
+  readonly lane: string;
+}
+
+const RETRY_FOR_MS = 120_000;
+/** Shape and guard are looked at this often while it copies. */
+const LOOK_EVERY_MS = 2_000;
+
+/** Part `index` of `count`: by a hash of the identity, so that processes never agree on anything. */
+function isOurs(remodel: string, identity: Identity, part: RemodelArgs['part']): boolean {
+  return part === undefined || bucketOf(remodel, identity) % part.count === part.index - 1;
+}
+
+export async function copyMissing(tools: Tools, part: RemodelArgs['part']): Promise<Pass> {
+  const { admin, store, model, options, clock, signal } = tools;
+  const stop = new AbortController();
+  const either = AbortSignal.any([signal, stop.signal]);
+  const throttle = new Throttle(clock);
+  if (options.maxRate !== undefined) throttle.limit(options.maxRate, '--max-rate');
+  const sum = { listed: 0, adopted: 0, quarantined: 0 };
+  const source = chunksOf(admin.missing(model, options.chunk, either), options.chunk, (identity) =>
+    isOurs(model.name, identity, part),
+  );
+  const watching = watch(tools, throttle, sum, either);
+  const lane = async (): Promise<void> => {
+    for (;;) {
+      throwIfAborted(either);
+      const chunk = await source.next();
+      if (chunk === undefined) return;
+      sum.listed += chunk.length;
+      await throttle.take(chunk.length, either);
+      const policy = { clock, signal: either, deadlineMs: RETRY_FOR_MS };
+      const done = await withRetry(policy, () => store.adopt(model, chunk));
+      sum.adopted += done.adopted;
+      sum.quarantined += done.quarantined;
+    }
+  };
+  const lanes = Promise.all(Array.from({ length: options.lanes }, lane));
+  try {
+    // The watch never ends by itself: it fails when the tables change their shape or the guard is gone.
+    await Promise.race([lanes, watching]);
+  } finally {
+    stop.abort(new GodwitError('GW8001', 'The pass is over'));
+    await Promise.allSettled([lanes, watching]);
+    await source.close();
+  }
+  return { ...sum, lane: 'adopt' };
+}
+
+/** A list handed out to several lanes in turn. */
+function chunksOf(
+  list: AsyncIterable<readonly Identity[]>,
+  size: number,
+  keep: (identity: Identity) => boolean,
+): { next(): Promise<readonly Identity[] | undefined>; close(): Promise<void> } {
+  const iterator = list[Symbol.asyncIterator]();
+  let turn: Promise<unknown> = Promise.resolve();
+  let held: Identity[] = [];
+  const take = async (): Promise<readonly Identity[] | undefined> => {
+    while (held.length < size) {
+      const { value, done } = await iterator.next();
+      if (done) break;
+      for (const identity of value as readonly Identity[]) if (keep(identity)) held.push(identity);
+    }
+    if (held.length === 0) return undefined;
+    const chunk = held.slice(0, size);
+    held = held.slice(size);
+    return chunk;
+  };
+  return {
+    next: () => {
+      const mine = turn.then(take);
+      turn = mine.catch(() => undefined);
+      return mine;
+    },
+    close: async () => {
+      await turn;
+      await iterator.return?.();
+    },
+  };
+}
+
+/** Tells how far it is, slows it down by what it does to others, and fails when it must not go on. */
+async function watch(
+  tools: Tools,
+  throttle: Throttle,
+  sum: { readonly listed: number; readonly adopted: number },
+  signal: AbortSignal,
+): Promise<never> {
+  const { clock, options, store, model, say } = tools;
+  let baseline: number | undefined;
+  let rate = options.maxRate ?? Number.POSITIVE_INFINITY;
+  let [before, beforeAt] = [0, clock.now()];
+  for (;;) {
+    const gates = look(
+      'backfilling',
+      await measure(tools, ['control', 'definition', 'leases', 'drift', 'guardWorks']),
+      tools.settings,
+    );
+    refuseClosed(tools, 'a further chunk', gates);
+    if (options.throttle === 'auto') {
+      const rails = await probe(tools);
+      baseline ??= rails.writeP50Ms;
+      const limits = { latencyLimit: options.latencyLimit, lagLimitMs: options.lagLimitSeconds * 1_000 };
+      const wrong = complaints({ ...rails, quarantined: 0 }, baseline, limits);
+      const now = (sum.adopted - before) / Math.max(0.001, (clock.now() - beforeAt) / 1_000);
+      rate = nextRate(rate, now, wrong.length > 0, options.maxRate);
+      throttle.limit(rate, wrong.join('; ') || '--max-rate');
+    }
+    await clock.sleep(LOOK_EVERY_MS, signal);
+    throwIfAborted(signal);
+    const seconds = (clock.now() - beforeAt) / 1_000;
+    const perSecond = Math.round((sum.adopted - before) / Math.max(0.001, seconds));
+    [before, beforeAt] = [sum.adopted, clock.now()];
+    const { oldRows, owned, tombstones } = await store.backlog(model);
+    const left = Math.max(0, oldRows - owned - tombstones);
+    say('backfill', progressLine(sum.adopted, perSecond, left, throttle.reason), {
+      adopted: sum.adopted,
+      perSecond,
+      left,
+      secondsLeft: perSecond === 0 ? null : Math.round(left / perSecond),
+      throttled: throttle.reason ?? null,
+    });
+  }
+}
+
+/** Halves what really went when it hurts, doubles otherwise. Pure. */
+export function nextRate(rate: number, measured: number, hurts: boolean, most = Number.POSITIVE_INFINITY): number {
+  if (hurts) return Math.max(50, Math.min(rate, Math.max(measured, 100)) / 2);
+  if (!Number.isFinite(rate)) return most;
+  // Back to no limit of our own once the limit is far above what really goes.
+  return rate > 4 * Math.max(measured, 1_000) ? most : Math.min(most, rate * 2);
+}
+
+function progressLine(adopted: number, perSecond: number, left: number, reason: string | undefined): string {
+  const time = perSecond === 0 ? '' : `, about ${Math.ceil(left / perSecond)} s left`;
+  return `${adopted} adopted, ${perSecond}/s, ${left} to go${time}${reason === undefined ? '' : `; slowed down: ${reason}`}`;
+}

@@ -1,0 +1,31 @@
+import { GodwitError } from '../../../kernel/errors.ts';
+import type { DescribedColumn, Model, RemodelAdmin } from '../../../kernel/remodel/index.ts';
+import type { AnyStore } from './tools.ts';
+
+export interface OpenStore {
+  readonly store: AnyStore;
+  readonly admin: RemodelAdmin;
+  close(): Promise<void>;
+}
+
+/** The store of a model at an address; its driver is loaded only now. @throws GodwitError GW1001 when they do not fit. */
+export async function openStore(model: Model, db: string, connections: number): Promise<OpenStore> {
+  const kind = /^postgres(ql)?:/.test(db) ? 'postgres' : 'mongodb';
+  if (kind !== model.store)
+    throw new GodwitError(
+      'GW1001',
+      `--db is a ${kind} address, and the tables of ${model.name} are in ${model.store}`,
+      {
+        details: { option: 'db' },
+      },
+    );
+  void connections;
+  throw new GodwitError('GW1001', `${kind} is not there in this build`);
+}
+
+/** The columns of a table or collection, for `init`. */
+export async function describeTable(db: string, table: string): Promise<readonly DescribedColumn[]> {
+  void db;
+  void table;
+  throw new GodwitError('GW1001', 'init is not there in this build');
+}
