@@ -1,4 +1,4 @@
-/** The service as it was: one table, one subscription a customer. PORT and DATABASE_URL say where. */
+/** The service: one process of it. PORT and DATABASE_URL say where. */
 import pg from 'pg';
 import { serve } from '../service/serve.ts';
 import { customersIn } from './customers.ts';

@@ -4,7 +4,8 @@ export interface Subscription {
   readonly plan: string;
   /** Cents a month. */
   readonly amount: number;
-  readonly started: Date;
+  /** ISO 8601. */
+  readonly started: string;
 }
 
 export interface Customer {
@@ -26,7 +27,7 @@ export interface Customers {
 }
 
 /** A customer with one of their subscriptions, if they have any: a row as either model gives it. */
-interface Joined {
+export interface Joined {
   readonly customerId: string | bigint;
   readonly email: string;
   readonly name: string;
@@ -40,7 +41,9 @@ export function customerOf(rows: readonly Joined[]): Customer | undefined {
   const [first] = rows;
   if (!first) return undefined;
   const subscriptions = rows.flatMap(({ subPlan, subAmount, subStarted }) =>
-    subPlan === null ? [] : [{ plan: subPlan, amount: subAmount ?? 0, started: new Date(subStarted ?? 0) }],
+    subPlan === null
+      ? []
+      : [{ plan: subPlan, amount: subAmount ?? 0, started: new Date(subStarted ?? 0).toISOString() }],
   );
   return { customerId: BigInt(first.customerId), email: first.email, name: first.name, subscriptions };
 }

@@ -1,18 +1,18 @@
 /** The service's own transactions: each change and its line in the journal, both or neither. */
 import type { Pool, PoolClient } from 'pg';
 
-/** Runs one change of a customer. When there was nothing to change, nothing is written, and the answer is false. */
+/** Runs one change of a customer. When it gives false, there was nothing to change: nothing is written. */
 export async function change(
   pool: Pool,
   id: bigint,
   what: string,
-  body: (tx: PoolClient) => Promise<boolean>,
+  body: (tx: PoolClient) => Promise<unknown>,
 ): Promise<boolean> {
   const tx = await pool.connect();
   let broken: unknown;
   try {
     await tx.query('BEGIN');
-    const done = await body(tx);
+    const done = (await body(tx)) !== false;
     if (done) await tx.query('INSERT INTO journal (customer_id, what) VALUES ($1, $2)', [id, what]);
     await tx.query(done ? 'COMMIT' : 'ROLLBACK');
     return done;

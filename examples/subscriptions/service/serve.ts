@@ -1,6 +1,7 @@
 /** The web side of the service: routes, page, and an end that drops no request. The same before and after. */
 import { readFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { resolve } from 'node:path';
 import type { Pool } from 'pg';
 import type { Customers } from './customers.ts';
@@ -35,7 +36,8 @@ export async function serve(customers: Customers, pool: Pool, close: () => Promi
   server.keepAliveTimeout = KEEP_ALIVE_MS;
   server.listen(Number(process.env['PORT'] ?? 3000), '127.0.0.1');
   await new Promise((done) => server.once('listening', done));
-  process.send?.('ready');
+  const { port } = server.address() as AddressInfo;
+  process.send?.({ port });
   await new Promise((done) => {
     for (const name of ['SIGTERM', 'SIGINT', 'disconnect']) process.once(name, done);
   });
@@ -72,7 +74,7 @@ async function answer(customers: Customers, pool: Pool, request: IncomingMessage
       return done(await customers.changeEmail(id, text(await bodyOf(request), 'email')), 404, 'no such customer');
     case 'POST subscriptions': {
       const body = await bodyOf(request);
-      const started = new Date(text({ started: new Date().toISOString(), ...body }, 'started'));
+      const started = text({ started: new Date().toISOString(), ...body }, 'started');
       const subscription = { plan: text(body, 'plan'), amount: whole(body, 'amount'), started };
       return done(await customers.subscribe(id, subscription), 409, 'a customer has one subscription');
     }
@@ -118,8 +120,9 @@ async function bodyOf(request: IncomingMessage): Promise<Record<string, unknown>
 function text(body: Record<string, unknown>, field: string): string {
   const value = body[field];
   if (typeof value !== 'string' || value === '' || value.length > 200) throw new Refusal(400, `${field} is wanted`);
-  if (field === 'started' && Number.isNaN(Date.parse(value))) throw new Refusal(400, 'started must be a moment');
-  return value;
+  if (field !== 'started') return value;
+  if (Number.isNaN(Date.parse(value))) throw new Refusal(400, 'started must be a moment');
+  return new Date(value).toISOString();
 }
 
 function whole(body: Record<string, unknown>, field: string): number {
