@@ -2,6 +2,8 @@
 import { CODES, type Disposition, type ErrorCode, exitCodeOf } from '../src/kernel/codes.ts';
 import { OPTIONS, type OptionSpec } from '../src/routes/migrate/option-table.ts';
 import { envNameOf } from '../src/routes/migrate/options.ts';
+import { REMODEL_OPTIONS, type RemodelOptionSpec } from '../src/routes/remodel/option-table.ts';
+import { remodelEnvName } from '../src/routes/remodel/options.ts';
 
 const MADE = '<!-- Made by `npm run docs` from the code. Do not edit. -->';
 
@@ -76,12 +78,17 @@ function codesOf(prefix: string): readonly ErrorCode[] {
 export function configPage(): string {
   const lines = [
     MADE,
-    '# Options of `godwit migrate`',
+    '# Options',
     '',
     'Each option is a flag, an environment variable, or a key of the YAML file given with `--config FILE`. A flag is',
     'stronger than the variable, which is stronger than the file. A name that is not known is refused (GW1001).',
-    'Every command takes every option; commands to a run that a process is working on need only `--state` and `--run`.',
     'Durations are written `250ms`, `30s`, `10m` or `2h`. 1 MB is 10^6 bytes.',
+    '',
+    'A connection string holds a password: prefer the environment to a flag, which other users of the machine can see.',
+    '',
+    '## Options of `godwit migrate`',
+    '',
+    'Every command takes every option; commands to a run that a process is working on need only `--state` and `--run`.',
     '',
     '```yaml',
     'from: mongodb://old-1.example/?replicaSet=old',
@@ -92,10 +99,22 @@ export function configPage(): string {
     '  - { kind: file, path: /etc/shop/app.env, key: DATABASE_URL }',
     'maxStall: 5s',
     '```',
-    '',
-    'A connection string holds a password: prefer the environment to a flag, which other users of the machine can see.',
   ];
   for (const spec of OPTIONS) lines.push('', ...optionSection(spec));
+  lines.push(
+    '',
+    '## Options of `godwit remodel`',
+    '',
+    'Every command takes every option; `godwit remodel COMMAND --help` shows those that matter to it.',
+    '',
+    '```yaml',
+    'definition: ./migration.js',
+    'db: postgres://shop@db-1.example/shop',
+    'lagLimit: 1s',
+    'cycle: 720h',
+    '```',
+  );
+  for (const spec of REMODEL_OPTIONS) lines.push('', ...remodelSection(spec));
   return `${lines.join('\n')}\n`;
 }
 
@@ -103,12 +122,29 @@ function optionSection(spec: OptionSpec): readonly string[] {
   const value = spec.value === undefined ? '' : ` ${spec.value}`;
   const preset = spec.default === undefined ? 'none' : `\`${JSON.stringify(spec.default).replaceAll('"', '')}\``;
   return [
-    `## \`--${spec.flag}${value}\``,
+    `### \`--${spec.flag}${value}\``,
     '',
     `${spec.help}.`,
     '',
     `- YAML key: \`${spec.key}\``,
     `- environment: \`${envNameOf(spec)}\``,
+    `- accepted: ${spec.range}`,
+    `- default: ${preset}`,
+  ];
+}
+
+function remodelSection(spec: RemodelOptionSpec): readonly string[] {
+  const value = spec.value === undefined ? '' : ` ${spec.value}`;
+  const preset = spec.default === undefined ? 'none' : `\`${String(spec.default)}\``;
+  const ways = spec.isFlagOnly
+    ? ['- flag only: it is about one run of a command']
+    : [`- YAML key: \`${spec.key}\``, `- environment: \`${remodelEnvName(spec)}\``];
+  return [
+    `### \`--${spec.flag}${value}\``,
+    '',
+    `${spec.help}.`,
+    '',
+    ...ways,
     `- accepted: ${spec.range}`,
     `- default: ${preset}`,
   ];
