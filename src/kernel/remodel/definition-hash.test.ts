@@ -39,6 +39,16 @@ test('the same program has the same hash, whoever compiled it', () => {
   expect(make(UP.replace('(old)', 'old').replaceAll('  ', '      ').replace('plan }]', 'plan, }]'))).toBe(hash);
 });
 
+test('compilers that keep names, write compactly or spell literals otherwise are looked through', () => {
+  const spaced = `({ id, plan }) => {
+    const tidy = (text) => text.replace(/['" ]/g, "it's"); // quotes
+    return { customer: { id }, item: [{ id, plan: tidy(plan, [1, 2]) }] };
+  }`;
+  const compact = `({id,plan})=>{const tidy=__name(text=>text.replace(/['" ]/g,'it\\'s'),"tidy");return{customer:{id},item:[{id,plan:tidy(plan,[1,2])}]}}`;
+  expect(make(compact)).toBe(make(spaced));
+  expect(make(compact.replace(`['" ]`, `['"]`))).not.toBe(make(spaced));
+});
+
 test('what changes where a value goes changes it', () => {
   const hashes = [
     make(UP),
