@@ -76,7 +76,7 @@ async function answer(customers: Customers, pool: Pool, request: IncomingMessage
       const body = await bodyOf(request);
       const started = text({ started: new Date().toISOString(), ...body }, 'started');
       const subscription = { plan: text(body, 'plan'), amount: whole(body, 'amount'), started };
-      return done(await customers.subscribe(id, subscription), 409, 'a customer has one subscription');
+      return done(await customers.subscribe(id, subscription), 409, 'this customer can have no further subscription');
     }
     case 'PUT subscriptions :plan': {
       const amount = whole(await bodyOf(request), 'amount');
