@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { Facts } from './facts.ts';
-import { GATES, type Gate, type GateName, type GateSettings, look } from './gates.ts';
+import { GATES, type Gate, type GateName, type GateSettings, look, mayOpen } from './gates.ts';
 
 const LEASE = { process: 'a-1', host: 'a', role: 'application', epoch: 7, definition: 'd', ageMs: 100 } as const;
 const CONTROL = {
@@ -36,7 +36,13 @@ const GOOD: Facts = {
   shadow: { same: 100, pending: 3, confirmed: 0, failed: 0 },
   trap: { hits: 0, trappedMs: 60_000, lastReader: undefined },
 };
-const SETTINGS: GateSettings = { acceptLossy: false, lagLimitMs: 2_000, minShadow: 100, cycleMs: 60_000 };
+const SETTINGS: GateSettings = {
+  acceptLossy: false,
+  lagLimitMs: 2_000,
+  minShadow: 100,
+  cycleMs: 60_000,
+  timeoutMs: 60_000,
+};
 const backlog = (change: Partial<Facts['backlog']>): Partial<Facts> => ({ backlog: { ...GOOD.backlog, ...change } });
 const control = (change: object): Partial<Facts> => ({ control: { ...CONTROL, ...change } });
 
@@ -108,6 +114,7 @@ test.each<[GateName, string, Partial<Facts>, string]>([
   ['more reads', 'a lag', backlog({ pending: 1, oldestMs: 2_001 }), 'the old table is up to date'],
   ['new-only', 'reads below 100 %', control({ reads: 9_000 }), 'reads are at 100 %'],
   ['new-only', 'what the old model cannot hold', backlog({ lossy: 1 }), 'the old model can hold everything'],
+  ['new-only', 'a difference', { shadow: { ...GOOD.shadow, confirmed: 1 } }, 'no read compared in the shadow differs'],
   ['release', 'what the old model cannot hold', backlog({ lossy: 1 }), 'the old model can hold everything'],
   ['retired', 'a reader', { trap: { ...GOOD.trap, hits: 1 } }, 'nobody read the old table for a whole cycle'],
   [
@@ -125,4 +132,24 @@ test('what does not matter closes nothing', () => {
   expect(closed('new-only', backlog({ lossy: 5 }), { acceptLossy: true })).toEqual([]);
   expect(closed('new-only', backlog({ pending: 5, oldestMs: 2_000 }))).toEqual([]);
   expect(closed('retired', { trap: { ...GOOD.trap, trappedMs: 0 } }, { cycleMs: 0 })).toEqual([]);
+});
+
+test.each<[GateName, string, Partial<Facts>, Partial<GateSettings>, boolean]>([
+  ['sealed', 'a process behind', { leases: [{ ...LEASE, epoch: 6 }] }, {}, true],
+  ['sealed', 'an older transaction', { olderTransactions: true }, {}, true],
+  ['sealed', 'a ramp below 100 %', control({ ramp: 9_999 }), {}, false],
+  [
+    'sealed',
+    'a guard that sleeps, and a process behind',
+    { guardWorks: false, leases: [{ ...LEASE, epoch: 6 }] },
+    {},
+    false,
+  ],
+  ['more reads', 'too few reads', { shadow: { ...GOOD.shadow, same: 0 } }, {}, true],
+  ['more reads', 'none compared', { shadow: { ...GOOD.shadow, same: 0 }, ...control({ shadow: 0 }) }, {}, false],
+  ['more reads', 'a difference', { shadow: { ...GOOD.shadow, confirmed: 1 } }, {}, false],
+  ['retired', 'a cycle as long as the wait', { trap: { ...GOOD.trap, hits: 1 } }, {}, true],
+  ['retired', 'a longer cycle', { trap: { ...GOOD.trap, hits: 1 } }, { timeoutMs: 59_999 }, false],
+])('to %s: whether waiting helps against %s', (name, _, facts, settings, helps) => {
+  expect(mayOpen(name, { ...GOOD, ...facts }, { ...SETTINGS, ...settings })).toBe(helps);
 });

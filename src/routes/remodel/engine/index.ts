@@ -107,6 +107,7 @@ async function withTools<T>(options: RemodelOptions, hooks: RemodelHooks, work: 
         lagLimitMs: options.lagLimitSeconds * 1_000,
         minShadow: options.minShadow,
         cycleMs: PRESET_CYCLE_MS,
+        timeoutMs: options.timeoutSeconds * 1_000,
       },
       say: (kind, message, data = {}) =>
         hooks.onEvent({ type: 'event', at: new Date(clock.now()).toISOString(), kind, message, data }),

@@ -2,8 +2,8 @@
 import { GodwitError, throwIfAborted } from '../../../kernel/errors.ts';
 import { type Control, type ControlChange, mayMoveRemodel, type RemodelPhase } from '../../../kernel/remodel/index.ts';
 import type { GateResult, RemodelCommand, RemodelResult } from '../api.ts';
-import { auditOf, measure } from './facts.ts';
-import { GATES, type Gate, type GateName, look } from './gates.ts';
+import { auditOf, type FactName, measure } from './facts.ts';
+import { GATES, type Gate, type GateName, look, mayOpen } from './gates.ts';
 import { latestProof, makeProof } from './proof.ts';
 import type { Tools } from './tools.ts';
 
@@ -31,8 +31,7 @@ export function needPhase(tools: Tools, control: Control, command: string, phase
 
 /** The gates of a move as they stand. */
 export async function lookAt(tools: Tools, name: GateName): Promise<readonly GateResult[]> {
-  const needs = GATES[name].flatMap((gate: Gate) => gate.needs);
-  return look(name, await measure(tools, needs), tools.settings);
+  return look(name, await measure(tools, needsOf(name)), tools.settings);
 }
 
 export function isOpen(gates: readonly GateResult[]): boolean {
@@ -50,35 +49,29 @@ export function refuseClosed(tools: Tools, what: string, gates: readonly GateRes
   });
 }
 
-/** Looks until all gates are open, and says what it waits for; throws GW6003 when the time is over. */
+/** Looks until all gates are open, and says what it waits for; throws GW6003 when waiting does not help, or no more. */
 export async function waitForGates(tools: Tools, name: GateName): Promise<readonly GateResult[]> {
-  const { clock, options, signal } = tools;
+  const { clock, options, signal, settings } = tools;
   const until = clock.now() + options.timeoutSeconds * 1_000;
   let said = '';
   for (;;) {
     throwIfAborted(signal);
-    const gates = await lookAt(tools, name);
+    const facts = await measure(tools, needsOf(name));
+    const gates = look(name, facts, settings);
     const closed = gates.filter(({ holds }) => !holds);
-    // Waiting does not mend a shape or a guard.
-    const mayPass = closed.every((gate) => PASSING.has(gate.name));
     if (closed.length === 0) return gates;
-    if (!mayPass || clock.now() >= until) {
-      refuseClosed(tools, name, gates);
-    }
+    if (!mayOpen(name, facts, settings) || clock.now() >= until) refuseClosed(tools, name, gates);
+    const names = closed.map((gate) => gate.name).join('; ');
     const words = closed.map(({ name: gate, measured }) => `${gate} (${measured})`).join('; ');
-    if (words !== said) tools.say('waiting', `waiting until ${words}`, { gates: closed });
-    said = words;
+    if (names !== said) tools.say('waiting', `waiting until ${words}`, { gates: closed });
+    said = names;
     await clock.sleep(POLL_MS, signal);
   }
 }
 
-/** Gates that open by themselves, given time. */
-const PASSING = new Set([
-  'every live process knows it',
-  'no transaction is older',
-  'the old table is up to date',
-  'no write past the library waits',
-]);
+function needsOf(name: GateName): readonly FactName[] {
+  return GATES[name].flatMap((gate: Gate) => gate.needs);
+}
 
 export interface Move {
   readonly control: Control;

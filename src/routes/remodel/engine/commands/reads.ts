@@ -1,8 +1,8 @@
 /** `reads`: which share of identities is read from the new model, and which share is compared in the shadow. */
 import { BUCKETS, type Control, type ControlChange } from '../../../../kernel/remodel/index.ts';
-import type { RemodelArgs, RemodelResult } from '../../api.ts';
+import type { GateResult, RemodelArgs, RemodelResult } from '../../api.ts';
 import { share } from '../gates.ts';
-import { answer, controlOf, dryAnswer, lookAt, move, needPhase, refuseClosed } from '../move.ts';
+import { answer, controlOf, dryAnswer, lookAt, move, needPhase, waitForGates } from '../move.ts';
 import type { Tools } from '../tools.ts';
 
 export async function reads(tools: Tools, args: RemodelArgs): Promise<RemodelResult> {
@@ -16,12 +16,12 @@ export async function reads(tools: Tools, args: RemodelArgs): Promise<RemodelRes
   }
   const isFirst = control.phase === 'verified';
   const isMore = (change.reads ?? 0) > control.reads;
-  const gates = [
-    ...(isFirst ? await lookAt(tools, 'reads') : []),
-    ...(isMore ? await lookAt(tools, 'more reads') : []),
-  ].filter((gate, at, all) => all.findIndex(({ name }) => name === gate.name) === at);
-  if (tools.options.dryRun) return dryAnswer(tools, 'reads', control, gates, what);
-  refuseClosed(tools, isMore ? `${share(change.reads ?? 0)} of reads` : 'reads', gates);
+  const ways = [...(isFirst ? ['reads' as const] : []), ...(isMore ? ['more reads' as const] : [])];
+  const { dryRun } = tools.options;
+  const looked: GateResult[] = [];
+  for (const way of ways) looked.push(...(dryRun ? await lookAt(tools, way) : await waitForGates(tools, way)));
+  const gates = looked.filter((gate, at) => looked.findIndex(({ name }) => name === gate.name) === at);
+  if (dryRun) return dryAnswer(tools, 'reads', control, gates, what);
   const shadow = await tools.store.shadowCount(tools.model);
   const { control: next, proof } = await move(tools, {
     control,
