@@ -39,6 +39,8 @@ export interface RelayStatus {
   readonly isPaused: boolean;
   /** Identities carried to the old table by this process. */
   readonly applied: number;
+  /** Identities that a queue told this process of. */
+  readonly heard: number;
   readonly quarantined: number;
   /** Writes past the library that were dealt with. */
   readonly settled: number;
@@ -55,6 +57,7 @@ export class Relay<Tx> {
   readonly #options: RelayOptions<Tx>;
   readonly #tasks: readonly Task[];
   #applied = 0;
+  #heard = 0;
   #quarantined = 0;
   #settled = 0;
   #lagMs = 0;
@@ -82,6 +85,7 @@ export class Relay<Tx> {
       by: this.#options.queue?.kind ?? 'polling',
       isPaused: !this.#writesOld(),
       applied: this.#applied,
+      heard: this.#heard,
       quarantined: this.#quarantined,
       settled: this.#settled,
       lagMs: this.#lagMs,
@@ -102,7 +106,7 @@ export class Relay<Tx> {
     return [
       this.#task('ring', LEAST_MS, MOST_MS, (signal) => this.#ring(queue, signal)),
       this.#task('listen', LEAST_MS, MOST_MS, async (signal) => {
-        await queue.listen(this.#options.model.name, (identities) => this.#answer(identities), signal);
+        await queue.listen(this.#options.model.name, (identities) => this.#hear(identities), signal);
         return false;
       }),
       // Whatever becomes of the queue, nothing waits for ever.
@@ -125,13 +129,14 @@ export class Relay<Tx> {
       await queue.ring(model.name, identities, signal);
     } catch (error) {
       // They count as rung, and nobody heard it: this process carries them itself.
-      await this.#answer(identities);
+      await this.#pass(identities);
       throw error;
     }
     return identities.length === PASS;
   }
 
-  async #answer(identities: readonly Identity[]): Promise<void> {
+  async #hear(identities: readonly Identity[]): Promise<void> {
+    this.#heard += identities.length;
     if (identities.length > 0) await this.#pass(identities);
   }
 
