@@ -141,7 +141,7 @@ export interface Model {
   readonly sql: SqlTransform | undefined;
   /** An old row in the new model, with every derived id filled in. */
   up(old: Row): State;
-  /** The old row of a state, by the inverse policy. */
+  /** The old row of a state, by the inverse policy; the order of rows in a list makes no difference. */
   down(state: State): Row;
   /** Whether the old model cannot hold all of a state: what `down` leaves out cannot come back. */
   isLossy(state: State): boolean;
@@ -264,7 +264,7 @@ function complete(
 
 function makeOld(definition: AnyDefinition, root: string, list: string | undefined, state: State): Row {
   const { name, to, inverse } = definition;
-  const rows = list === undefined ? [] : (state[list] ?? []);
+  const rows = list === undefined ? [] : inOrder(to[list] as Table, state[list] ?? []);
   let shown: Row | undefined = rows[0];
   if (rows.length > 1) {
     if (inverse.policy === 'block')
@@ -275,12 +275,19 @@ function makeOld(definition: AnyDefinition, root: string, list: string | undefin
   for (const as of Object.keys(to)) {
     if (as === root) input[as] = state[as]?.[0] as Row;
     else if (as === list) input[as] = shown === undefined ? [] : [shown];
-    else input[as] = state[as] ?? [];
+    else input[as] = inOrder(to[as] as Table, state[as] ?? []);
   }
   const old = definition.down(input as DownInput<NewTables>) as Row;
   if (inverse.policy !== 'overflow' || list === undefined) return old;
   const table = to[list] as Table;
   return { ...old, [inverse.column]: writeOverflow(rows, shown, table, (as) => derivedId(definition, list, old, as)) };
+}
+
+/** By id: a store gives rows in any order, and the same state must always make the same old row. */
+function inOrder(table: Table, rows: readonly Row[]): readonly Row[] {
+  if (rows.length < 2) return rows;
+  const id = (row: Row): string => String(row[table.id as string]);
+  return [...rows].sort((a, b) => (id(a) < id(b) ? -1 : id(a) > id(b) ? 1 : 0));
 }
 
 /** The id that `up` would derive for the first row of a list. */

@@ -138,6 +138,7 @@ export interface VerifyResult {
   /** Identities left out because a change of theirs was on its way in the snapshot. */
   readonly pending: number;
   readonly missing: number;
+  /** `extra` and `resurrected` together. */
   readonly extra: number;
   readonly different: number;
   /** The first of them. */
@@ -196,6 +197,7 @@ export interface RemodelStore<Tx> {
     event: string,
     data: Record<string, unknown>,
   ): Promise<Control>;
+  /** The newest first. `create` writes a row with the event `created`. */
   audit(model: Model, limit: number): Promise<readonly AuditRow[]>;
   lease(model: Model, lease: Omit<Lease, 'ageMs'>): Promise<void>;
   leases(model: Model): Promise<readonly Lease[]>;

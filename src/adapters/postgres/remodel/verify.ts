@@ -1,0 +1,125 @@
+/**
+ * The proof that both models hold the same, under live writes and without a
+ * lock. It shares nothing with the code that moves rows but the tables' names
+ * and the text form of values.
+ */
+import type pg from 'pg';
+import { throwIfAborted } from '../../../kernel/errors.ts';
+import type { Mismatch, Model, Row, VerifyResult } from '../../../kernel/remodel/index.ts';
+import { translate } from '../errors.ts';
+import { onPg } from './executor.ts';
+import { connectLike, endClient, Snapshot } from './snapshot.ts';
+import { keyOrder } from './snapshot-order.ts';
+import { loadTables, type SqlModel } from './tables.ts';
+import { withPresentOld } from './trap-names.ts';
+import { type Found, mergeSources } from './verify-merge.ts';
+import { type KeyRange, openSources, splitRanges } from './verify-sources.ts';
+import { stateFrom } from './verify-state.ts';
+import { OldRows } from './verify-suspects.ts';
+
+interface Options {
+  readonly byValue: boolean;
+  readonly signal: AbortSignal;
+}
+
+/** So many differences are named. */
+const MOST_EXAMPLES = 100;
+/** Ranges of a large table that are read at the same time. */
+const RANGES_AT_ONCE = 2;
+
+/**
+ * Compares old rows with the new model in one snapshot. Left out, and counted
+ * as pending, is what that very snapshot has in the outbox or in quarantine.
+ * An identity that the old model owns is `missing`. An inverse that throws
+ * makes the identity `different`, with no column named.
+ *
+ * Memory does not depend on the size of the tables.
+ * @throws GodwitError GW8001 when the signal is set.
+ */
+export async function verify(pool: pg.Pool, model: Model, options: Options): Promise<VerifyResult> {
+  const began = performance.now();
+  const snapshot = await Snapshot.open(pool, options.signal);
+  let judge: pg.Client | undefined;
+  try {
+    const tables = await loadTables(onPg(snapshot.holder), await withPresentOld(onPg(snapshot.holder), model));
+    judge = await connectLike(pool);
+    const sum = new Sum();
+    for (const ranges of inGroups(await splitRanges(snapshot.holder, tables, 64), RANGES_AT_ONCE))
+      await Promise.all(ranges.map((range) => verifyRange(snapshot, judge as pg.Client, tables, range, options, sum)));
+    return { ...sum.result(), snapshot: snapshot.name, durationMs: Math.round(performance.now() - began) };
+  } catch (error) {
+    throwIfAborted(options.signal);
+    throw translate(error, `Comparing the models of ${model.name}`);
+  } finally {
+    await snapshot.close();
+    if (judge) await endClient(judge);
+  }
+}
+
+async function verifyRange(
+  snapshot: Snapshot,
+  judge: pg.Client,
+  tables: SqlModel,
+  range: KeyRange,
+  { byValue, signal }: Options,
+  sum: Sum,
+): Promise<void> {
+  const sources = await openSources(snapshot, tables, range, byValue, signal);
+  const rows = new OldRows(tables.old, judge, (mismatch) => sum.add(mismatch));
+  const each = (found: Found): void => {
+    const { identity, old, all } = found;
+    sum.identities += 1;
+    if (found.isPending) {
+      sum.pending += 1;
+      return;
+    }
+    const kind = misplaced(found);
+    if (kind !== undefined) sum.add({ identity, kind, columns: [] });
+    else if (byValue && old !== undefined) {
+      const made = inverse(tables, all);
+      if (made === undefined) sum.add({ identity, kind: 'different', columns: [] });
+      else rows.compare(identity, old, made);
+    }
+  };
+  await mergeSources(sources, keyOrder(tables.old.key.type), each, () => (rows.isFull ? rows.settle() : undefined));
+  await rows.settle();
+}
+
+/** What is wrong with where an identity is; undefined when it is where it should be. */
+function misplaced({ old, all, isDeleted }: Found): Mismatch['kind'] | undefined {
+  const isInNew = all.some((rows) => rows.length > 0);
+  const hasRoot = all[0]?.length !== 0;
+  if (isDeleted) return old !== undefined ? 'resurrected' : isInNew ? 'extra' : undefined;
+  if (old === undefined) return isInNew ? 'extra' : undefined;
+  return hasRoot ? undefined : 'missing';
+}
+
+function inverse(tables: SqlModel, all: Found['all']): Row | undefined {
+  try {
+    return tables.model.down(stateFrom(tables, all));
+  } catch {
+    return undefined;
+  }
+}
+
+class Sum {
+  identities = 0;
+  pending = 0;
+  readonly #counts = { missing: 0, extra: 0, resurrected: 0, different: 0 };
+  readonly #examples: Mismatch[] = [];
+
+  add(mismatch: Mismatch): void {
+    this.#counts[mismatch.kind] += 1;
+    if (this.#examples.length < MOST_EXAMPLES) this.#examples.push(mismatch);
+  }
+
+  result(): Omit<VerifyResult, 'snapshot' | 'durationMs'> {
+    const { missing, extra, resurrected, different } = this.#counts;
+    const { identities, pending } = this;
+    return { identities, pending, missing, extra: extra + resurrected, different, examples: this.#examples };
+  }
+}
+
+function inGroups<T>(list: readonly T[], size: number): readonly (readonly T[])[] {
+  return Array.from({ length: Math.ceil(list.length / size) }, (_, i) => list.slice(i * size, (i + 1) * size));
+}
