@@ -62,10 +62,11 @@ export async function measure(tools: Tools, wanted: Iterable<FactName>): Promise
   return facts as Facts;
 }
 
-/** The history, the latest first. */
+/** The history since the remodel was last created, the latest first: one of the same name may have been dropped before. */
 export async function auditOf({ store, model }: Tools): Promise<readonly AuditRow[]> {
   const rows = await store.audit(model, AUDIT_LIMIT);
-  return [...rows].sort((a, b) => b.epoch - a.epoch || (a.at < b.at ? 1 : a.at > b.at ? -1 : 0));
+  const created = rows.findIndex(({ event }) => event === 'created');
+  return created < 0 ? rows : rows.slice(0, created + 1);
 }
 
 /** Proofs recorded since the backfill last began or went back. Pure. */

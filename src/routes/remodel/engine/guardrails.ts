@@ -36,6 +36,9 @@ export interface RailLimits {
 /** Below this a slower write is noise of the machine, not our doing. */
 const NOISE_MS = 2;
 
+/** Two writers of one identity wait for each other all the time; this many at one moment is a jam. */
+const MOST_LOCK_WAITS = 8;
+
 /** What is wrong, in words; empty when all is well. Pure. */
 export function complaints(rails: Rails, baselineP50Ms: number | undefined, limits: RailLimits): readonly string[] {
   const said: string[] = [];
@@ -48,6 +51,6 @@ export function complaints(rails: Rails, baselineP50Ms: number | undefined, limi
   if (lagMs > limits.lagLimitMs)
     said.push(`the old table is ${Math.round(lagMs)} ms behind, limit ${limits.lagLimitMs} ms`);
   if (quarantined > 0) said.push(`${quarantined} identities are in quarantine`);
-  if (lockWaits > 0) said.push(`${lockWaits} sessions wait for a lock on the tables`);
+  if (lockWaits > MOST_LOCK_WAITS) said.push(`${lockWaits} sessions wait for a lock on the tables`);
   return said;
 }

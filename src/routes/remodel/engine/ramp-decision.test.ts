@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import type { Rails } from './guardrails.ts';
 import { decideRamp, type RampMemory, STEPS } from './ramp-decision.ts';
 
-const WELL: Rails = { writeP50Ms: 2, writeP99Ms: 4, failure: undefined, lagMs: 10, quarantined: 0, lockWaits: 0 };
+const WELL: Rails = { writeP50Ms: 2, writeP99Ms: 4, failure: undefined, lagMs: 10, quarantined: 0, lockWaits: 8 };
 const LIMITS = { soakMs: 60_000, latencyLimit: 1.5, lagLimitMs: 2_000 };
 const NEW: RampMemory = { baseline: undefined, greenSince: undefined };
 
@@ -26,7 +26,7 @@ test.each<[string, Partial<Rails>, RegExp]>([
   ['a failing write', { writeP50Ms: undefined, failure: 'GW3003' }, /a sampled write failed with GW3003/],
   ['a lag', { lagMs: 2_001 }, /2001 ms behind, limit 2000 ms/],
   ['quarantine', { quarantined: 3 }, /3 identities are in quarantine/],
-  ['lock waits', { lockWaits: 2 }, /2 sessions wait for a lock/],
+  ['lock waits', { lockWaits: 9 }, /9 sessions wait for a lock/],
 ])('%s steps down and starts the soak window afresh', (_, wrong, reason) => {
   const memory = { baseline: 2, greenSince: 0 };
   const decision = decideRamp(2_500, { ...WELL, ...wrong }, memory, 59_000, LIMITS);
