@@ -1,3 +1,5 @@
+import type { Pool } from 'pg';
+import type { PgTransaction } from '../../../adapters/postgres/index.ts';
 import type { Doorbell, RemodelStore } from '../../../kernel/remodel/index.ts';
 
 /** A store that is opened when it is needed, so that only its own driver is loaded. */
@@ -18,4 +20,11 @@ export function rabbitmqQueue(uri: string): QueueSource {
 /** NATS JetStream rings for what has to be carried. `nats://user:password@host:port`; `tls://` for TLS. */
 export function natsQueue(uri: string): QueueSource {
   return { open: async () => (await import('../../../adapters/nats/index.ts')).natsDoorbell({ uri }) };
+}
+
+/** PostgreSQL, through the application's own pool, which stays the application's to end. */
+export function postgresStore(options: { readonly pool: Pool }): StoreSource<PgTransaction> {
+  return {
+    open: async () => new (await import('../../../adapters/postgres/index.ts')).PostgresRemodelStore(options),
+  };
 }
