@@ -66,6 +66,12 @@ export const CODES = {
     cause: 'Tables, key, transforms or inverse policy of `defineMigration` do not fit together.',
     remedy: 'Correct what the message names. `godwit remodel check` tries a definition on generated and real rows.',
   },
+  GW1007: {
+    title: 'The transaction has an isolation level that cannot be used',
+    disposition: 'operator',
+    cause: 'A transaction that calls `write` runs as REPEATABLE READ or SERIALIZABLE: it would decide by a snapshot older than the lock it waits for.',
+    remedy: 'Run transactions that call `write` as READ COMMITTED, the default; `write` itself serialises on the identity.',
+  },
   GW2001: {
     title: 'Preflight found something that bars the migration',
     disposition: 'operator',
@@ -95,6 +101,12 @@ export const CODES = {
     disposition: 'operator',
     cause: 'A namespace that would be written exists on the target and this run did not create it.',
     remedy: 'Choose another target, use --rename, or drop the namespace yourself once you are sure.',
+  },
+  GW2006: {
+    title: 'The tables do not fit the definition',
+    disposition: 'operator',
+    cause: 'A table or column of the definition is missing, has another type, or lacks the unique index that tells its rows apart.',
+    remedy: 'Correct the table or the definition; the message lists all of it. `godwit remodel create --dry-run` prints what would be made.',
   },
   GW3001: {
     title: 'The connection was lost',
@@ -189,6 +201,12 @@ export const CODES = {
     cause:
       'Code of the application changes a row that is not there, creates one that is, names a column or table that the definition lacks, or gives a value of another type.',
     remedy: 'Correct the call that the message names. The transaction it stands in must be rolled back.',
+  },
+  GW5009: {
+    title: 'The database refused a statement',
+    disposition: 'operator',
+    cause: 'A statement failed for a reason that neither repeating nor leaving out a row can cure.',
+    remedy: "Read the database's words in the message; nothing of the transaction was kept.",
   },
   GW6001: {
     title: 'Source and target differ',

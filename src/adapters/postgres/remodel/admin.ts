@@ -1,0 +1,164 @@
+/** What the commands ask of PostgreSQL beside the protocol. */
+import { createWriteStream } from 'node:fs';
+import { pipeline } from 'node:stream/promises';
+import type pg from 'pg';
+import { to as copyTo } from 'pg-copy-streams';
+import { GodwitError } from '../../../kernel/errors.ts';
+import type {
+  ExportedSnapshot,
+  Identity,
+  Model,
+  Quarantined,
+  RemodelAdmin,
+  Row,
+  State,
+} from '../../../kernel/remodel/index.ts';
+import { translate } from '../errors.ts';
+import type { Executor } from './executor.ts';
+import { inTransaction, onConnection } from './session.ts';
+import { loadTables, quoteTable, rowExpression, rowOf, type SqlModel } from './tables.ts';
+
+/** Up to here a sample is drawn from all rows; above from some pages. */
+const SMALL_TABLE = 200_000;
+
+export class PostgresRemodelAdmin implements RemodelAdmin {
+  readonly #pool: pg.Pool;
+
+  constructor(pool: pg.Pool) {
+    this.#pool = pool;
+  }
+
+  /** In the order of the key, a statement for each batch: a snapshot held for hours would keep dead rows everywhere. */
+  async *missing(model: Model, batch: number, signal: AbortSignal): AsyncGenerator<readonly Identity[]> {
+    const sql = await this.#tables(model);
+    let after: Identity | null = null;
+    while (!signal.aborted) {
+      const found: readonly Identity[] = await onConnection(this.#pool, 'Listing what is missing', (exec) =>
+        missingAfter(exec, sql, after, batch),
+      );
+      if (found.length > 0) yield found;
+      if (found.length < batch) return;
+      after = found.at(-1) as Identity;
+    }
+  }
+
+  sample(model: Model, limit: number): Promise<readonly Row[]> {
+    return onConnection(this.#pool, 'Sampling the old table', async (exec) => {
+      const { old } = await loadTables(exec, model);
+      const { rows } = await exec.query(
+        'select greatest(reltuples, 0)::text as n from pg_class where oid = to_regclass($1)',
+        [old.name],
+      );
+      const total = Number(rows[0]?.['n'] ?? 0);
+      const from =
+        total <= SMALL_TABLE
+          ? `${old.name} o order by random()`
+          : `${old.name} o tablesample system (${Math.min(100, (400 * limit * 10) / total).toFixed(6)})`;
+      const sampled = await exec.query(`select ${rowExpression(old, 'o')} as row from ${from} limit ${limit}`);
+      return sampled.rows.map((row) => rowOf(old, row['row'] as string));
+    });
+  }
+
+  sqlUp(_model: Model, _rows: readonly Row[]): Promise<readonly State[]> | undefined {
+    return undefined;
+  }
+
+  quarantine(model: Model, limit: number): Promise<readonly Quarantined[]> {
+    return onConnection(this.#pool, 'Reading the quarantine', async (exec) => {
+      const { rows } = await exec.query(
+        `select identity, reason, to_char(at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as at
+           from godwit.quarantine where remodel = $1 order by quarantine.at limit ${limit}`,
+        [model.name],
+      );
+      return rows.map(({ identity, reason, at }) => ({
+        identity: String(identity),
+        reason: String(reason),
+        at: String(at),
+      }));
+    });
+  }
+
+  retryQuarantine(model: Model): Promise<number> {
+    return onConnection(this.#pool, 'Emptying the quarantine', async (exec) => {
+      const { count } = await exec.query('delete from godwit.quarantine where remodel = $1', [model.name]);
+      return count;
+    });
+  }
+
+  lockWaits(model: Model): Promise<number> {
+    const names = [model.from, ...Object.values(model.to)].map(({ name }) => quoteTable(name));
+    return onConnection(this.#pool, 'Counting lock waits', async (exec) => {
+      const { rows } = await exec.query(
+        `select count(distinct pid)::text as n from pg_locks
+          where not granted and database = (select oid from pg_database where datname = current_database())
+            and relation in (select to_regclass(name) from unnest($1::text[]) as t(name))`,
+        [names],
+      );
+      return Number(rows[0]?.['n'] ?? 0);
+    });
+  }
+
+  async note(model: Model, event: string, data: Record<string, unknown>): Promise<void> {
+    await inTransaction(this.#pool, 'Writing history', (exec) =>
+      exec.query(
+        `insert into godwit.audit (remodel, event, epoch, data)
+         select $1::text, $2::text, coalesce((select epoch from godwit.remodel where name = $1), 0), $3::text::jsonb`,
+        [model.name, event, JSON.stringify(data)],
+      ),
+    );
+  }
+
+  exportSnapshot(model: Model): Promise<ExportedSnapshot> {
+    throw new GodwitError('GW1001', `${model.name}: no export of snapshots in this build`);
+  }
+
+  async archive(model: Model, file: string, signal: AbortSignal): Promise<number> {
+    const client = await this.#pool.connect().catch((error: unknown) => {
+      throw translate(error, 'Archiving the old table');
+    });
+    let failed: Error | undefined;
+    try {
+      const from = await archivedTable(client, model.from.name);
+      const copy = client.query(copyTo(`copy ${from} to stdout (format csv, header)`));
+      await pipeline(copy, createWriteStream(file), { signal });
+      return copy.rowCount;
+    } catch (error) {
+      failed = error as Error;
+      throw translate(error, 'Archiving the old table');
+    } finally {
+      // A copy that was stopped half way leaves its connection in the middle of it.
+      client.release(failed);
+    }
+  }
+
+  #tables(model: Model): Promise<SqlModel> {
+    return onConnection(this.#pool, 'Reading the tables', (exec) => loadTables(exec, model));
+  }
+}
+
+async function missingAfter(
+  exec: Executor,
+  { model, old, root }: SqlModel,
+  after: Identity | null,
+  batch: number,
+): Promise<readonly Identity[]> {
+  const key = `o.${old.key.name}`;
+  const { rows } = await exec.query(
+    `select ${key}::text as identity from ${old.name} o
+      where ($2::text is null or ${key} > $2::text::${old.key.sqlType})
+        and not exists (select from ${root.name} r where r.${root.key.name} = ${key})
+        and not exists (select from godwit.tombstone t where t.remodel = $1 and t.identity = ${key}::text)
+        and not exists (select from godwit.quarantine q where q.remodel = $1 and q.identity = ${key}::text)
+      order by ${key} limit ${batch}`,
+    [model.name, after],
+  );
+  return rows.map((row) => row['identity'] as string);
+}
+
+/** The old table, also where a trap stands in its place. */
+async function archivedTable(client: pg.ClientBase, name: string): Promise<string> {
+  const parts = name.split('.');
+  const retired = quoteTable([...parts.slice(0, -1), `godwit_retired_${parts.at(-1)}`].join('.'));
+  const { rows } = await client.query<{ there: boolean }>('select to_regclass($1) is not null as there', [retired]);
+  return rows[0]?.there ? retired : quoteTable(name);
+}

@@ -1,0 +1,143 @@
+import { GodwitError } from '../../../kernel/errors.ts';
+import type { Entered, Identity, Owner, Row, State, Value } from '../../../kernel/remodel/index.ts';
+import { translate } from '../errors.ts';
+import { enterFunction } from './ddl.ts';
+import type { Executor } from './executor.ts';
+import { allowOne } from './guard-setting.ts';
+import { deleteRows, insertRows, patchRow, readOldRows, readStates, upsertOldRows, upsertRows } from './states.ts';
+import type { SqlModel, SqlTable } from './tables.ts';
+import { toText } from './values.ts';
+
+/** Takes the lock and asks who owns: the one round trip that a write costs more than a plain one. */
+export async function enter(exec: Executor, sql: SqlModel, identity: Identity): Promise<Entered> {
+  try {
+    const { rows } = await exec.query(`select ${enterFunction(sql.model)}($1) as owner`, [identity]);
+    return new PgEntered(exec, sql, identity, rows[0]?.['owner'] as Owner);
+  } catch (error) {
+    throw translate(error, `Writing an identity of ${sql.model.name}`);
+  }
+}
+
+class PgEntered implements Entered {
+  readonly owner: Owner;
+  readonly #exec: Executor;
+  readonly #sql: SqlModel;
+  readonly #identity: Identity;
+
+  constructor(exec: Executor, sql: SqlModel, identity: Identity, owner: Owner) {
+    this.#exec = exec;
+    this.#sql = sql;
+    this.#identity = identity;
+    this.owner = owner;
+  }
+
+  readOld(): Promise<Row | undefined> {
+    return this.#do('Reading an old row', async () =>
+      (await readOldRows(this.#exec, this.#sql, [this.#identity])).get(this.#identity),
+    );
+  }
+
+  readNew(): Promise<State | undefined> {
+    return this.#do('Reading new rows', async () =>
+      (await readStates(this.#exec, this.#sql, [this.#identity])).get(this.#identity),
+    );
+  }
+
+  adopt(state: State): Promise<void> {
+    return this.#do('Adopting an identity', async () => {
+      const { model, all } = this.#sql;
+      for (const table of all) await insertRows(this.#exec, table, state[table.as] ?? []);
+      // Whatever was written past the library and can be seen is in the row that was adopted.
+      await this.#exec.query(
+        `with gone as (delete from godwit.tombstone where remodel = $1 and identity = $2),
+              seen as (delete from godwit.dirty where remodel = $1 and identity = $2),
+              queued as (insert into godwit.outbox (remodel, identity) values ($1, $2) on conflict do nothing)
+         select set_config('godwit.allowed', '', true) as ok`,
+        [model.name, this.#identity],
+      );
+    });
+  }
+
+  putNew(as: string, rows: readonly Row[]): Promise<void> {
+    return this.#do(`Writing ${as}`, async () => {
+      const written = await upsertRows(this.#exec, this.#table(as), rows);
+      if (written < rows.length)
+        throw new GodwitError('GW5007', `Remodel ${this.#sql.model.name}: an id in ${as} belongs to another identity`);
+    });
+  }
+
+  patchNew(as: string, id: Value | undefined, patch: Row): Promise<boolean> {
+    const table = this.#table(as);
+    return this.#do(`Changing ${as}`, () => patchRow(this.#exec, table, this.#identity, this.#id(table, id), patch));
+  }
+
+  removeNew(as: string, id: Value): Promise<boolean> {
+    const table = this.#table(as);
+    return this.#do(`Deleting from ${as}`, async () => {
+      const { key, name } = table;
+      if (!table.id) throw new GodwitError('GW9001', `${as} is no list`);
+      const { rows } = await this.#exec.query(
+        `delete from ${name} where ${key.name} = $1::text::${key.sqlType}
+            and ${table.id.name} = $2::text::${table.id.sqlType} returning '1' as one`,
+        [this.#identity, this.#id(table, id) ?? null],
+      );
+      return rows.length > 0;
+    });
+  }
+
+  deleteNew(): Promise<void> {
+    return this.#do('Deleting an identity', async () => {
+      const { model, all } = this.#sql;
+      for (const table of [...all].reverse()) await deleteRows(this.#exec, table, [this.#identity]);
+      await this.#exec.query(
+        'insert into godwit.tombstone (remodel, identity) values ($1, $2) on conflict do nothing',
+        [model.name, this.#identity],
+      );
+    });
+  }
+
+  countNew(as: string): Promise<number> {
+    const { name, key } = this.#table(as);
+    return this.#do(`Counting ${as}`, async () => {
+      const { rows } = await this.#exec.query(
+        `select count(*)::text as n from ${name} where ${key.name} = $1::text::${key.sqlType}`,
+        [this.#identity],
+      );
+      return Number(rows[0]?.['n']);
+    });
+  }
+
+  putOld(row: Row | undefined): Promise<void> {
+    return this.#do('Writing an old row', async () => {
+      await this.#allow();
+      if (row) await upsertOldRows(this.#exec, this.#sql, [row]);
+      else await deleteRows(this.#exec, this.#sql.old, [this.#identity]);
+    });
+  }
+
+  allowOld(): Promise<void> {
+    return this.#do('Allowing an old write', () => this.#allow());
+  }
+
+  async #allow(): Promise<void> {
+    if (this.owner === 'new' || this.owner === 'deleted')
+      throw new GodwitError('GW9001', "The old row of an identity that the new model owns is the relay's to write");
+    await allowOne(this.#exec, this.#sql.model.name, this.#identity);
+  }
+
+  #table(as: string): SqlTable {
+    return this.#sql.byName(as);
+  }
+
+  #id(table: SqlTable, id: Value | undefined): string | null | undefined {
+    return table.id && id !== undefined ? toText(id, table.id.type, table.id.sqlType) : undefined;
+  }
+
+  async #do<T>(doing: string, work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      throw translate(error, `${doing} of ${this.#sql.model.name}`);
+    }
+  }
+}

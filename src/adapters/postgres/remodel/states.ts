@@ -1,0 +1,152 @@
+/** Reading and writing the rows of identities. */
+import type { Identity, Model, Row, State } from '../../../kernel/remodel/index.ts';
+import type { Executor } from './executor.ts';
+import { columnOf, emptyState, rowExpression, rowOf, rowsAsSelect, type SqlModel, type SqlTable } from './tables.ts';
+import { writeExpression } from './values.ts';
+
+/** A list of keys as an SQL array of the key's own type, from parameter `$n` of text. */
+function keys(table: SqlTable, param: string): string {
+  return `(select array_agg(i::${table.key.sqlType}) from unnest(${param}::text[]) i)`;
+}
+
+/**
+ * The new rows of identities, all tables in one statement and so in one
+ * snapshot. An identity without a root row is not among them.
+ */
+export async function readStates(
+  exec: Executor,
+  sql: SqlModel,
+  identities: readonly Identity[],
+): Promise<ReadonlyMap<Identity, State>> {
+  const parts = sql.all.map(
+    (table, i) =>
+      `select '${i}' as t, x.${table.key.name}::text as identity, ${rowExpression(table, 'x')} as v
+         from ${table.name} x where x.${table.key.name} = any(${keys(table, '$1')})`,
+  );
+  const { rows } = await exec.query(parts.join(' union all '), [identities]);
+  const found = new Map<Identity, Record<string, Row[]>>();
+  for (const { t, identity, v } of rows) {
+    const table = sql.all[Number(t)] as SqlTable;
+    let state = found.get(identity as string);
+    if (!state) {
+      state = emptyState(sql.model) as Record<string, Row[]>;
+      found.set(identity as string, state);
+    }
+    (state[table.as] as Row[]).push(rowOf(table, v as string));
+  }
+  for (const [identity, state] of found) if (state[sql.root.as]?.length === 0) found.delete(identity);
+  return found;
+}
+
+/** Old rows by identity. */
+export async function readOldRows(
+  exec: Executor,
+  sql: SqlModel,
+  identities: readonly Identity[],
+): Promise<ReadonlyMap<Identity, Row>> {
+  const { old } = sql;
+  const { rows } = await exec.query(
+    `select x.${old.key.name}::text as identity, ${rowExpression(old, 'x')} as v
+       from ${old.name} x where x.${old.key.name} = any(${keys(old, '$1')})`,
+    [identities],
+  );
+  return new Map(rows.map((row) => [row['identity'] as string, rowOf(old, row['v'] as string)]));
+}
+
+/** Inserts rows that must not be there yet. */
+export async function insertRows(exec: Executor, table: SqlTable, rows: readonly Row[]): Promise<void> {
+  if (rows.length === 0) return;
+  const { sql, params } = rowsAsSelect(table, rows);
+  await exec.query(`insert into ${table.name} (${names(table)}) ${sql}`, params);
+}
+
+/**
+ * Inserts rows, or replaces the ones with the same unique key. Gives how many
+ * were written: fewer than asked when a row of another identity has the key.
+ */
+export async function upsertRows(exec: Executor, table: SqlTable, rows: readonly Row[]): Promise<number> {
+  if (rows.length === 0) return 0;
+  const { sql, params } = rowsAsSelect(table, rows);
+  const sets = table.columns
+    .filter((column) => !table.conflict.includes(column.name))
+    .map((column) => `${column.name} = excluded.${column.name}`);
+  const action = sets.length > 0 ? `do update set ${sets.join(', ')}` : 'do nothing';
+  const guard = table.id ? ` where x.${table.key.name} = excluded.${table.key.name}` : '';
+  const { rows: written } = await exec.query(
+    `insert into ${table.name} as x (${names(table)}) ${sql}
+       on conflict (${table.conflict.join(', ')}) ${action}${sets.length > 0 ? guard : ''} returning '1' as one`,
+    params,
+  );
+  return written.length;
+}
+
+/** Writes old rows where they differ; other columns of the table keep their values. */
+export async function upsertOldRows(exec: Executor, sql: SqlModel, rows: readonly Row[]): Promise<void> {
+  if (rows.length === 0) return;
+  const { old } = sql;
+  const { sql: select, params } = rowsAsSelect(old, rows);
+  const others = old.columns.filter((column) => !old.conflict.includes(column.name));
+  const sets = others.map((column) => `${column.name} = excluded.${column.name}`).join(', ');
+  // As text: json has no equality, and -0 = 0.
+  const text = (alias: string) => others.map((column) => `${alias}.${column.name}::text`).join(', ');
+  const action =
+    others.length === 0
+      ? 'do nothing'
+      : `do update set ${sets} where (${text('x')}) is distinct from (${text('excluded')})`;
+  await exec.query(
+    `insert into ${old.name} as x (${names(old)}) ${select} on conflict (${old.conflict.join(', ')}) ${action}`,
+    params,
+  );
+}
+
+export async function deleteRows(exec: Executor, table: SqlTable, identities: readonly Identity[]): Promise<void> {
+  if (identities.length === 0) return;
+  await exec.query(`delete from ${table.name} where ${table.key.name} = any(${keys(table, '$1')})`, [identities]);
+}
+
+/** Columns of one row, by key and, in a list, id. Gives whether it was there. */
+export async function patchRow(
+  exec: Executor,
+  table: SqlTable,
+  identity: Identity,
+  id: string | null | undefined,
+  patch: Row,
+): Promise<boolean> {
+  const changed = table.columns.filter((column) => column.property in patch);
+  const params: (string | null)[] = [identity];
+  const sets = changed.map((column) => {
+    params.push(columnOf(column, [patch])[0] as string | null);
+    return `${column.name} = ${writeExpressionOf(column, params.length)}`;
+  });
+  const where = [`${table.key.name} = $1::text::${table.key.sqlType}`];
+  if (table.id) {
+    params.push(id ?? null);
+    where.push(`${table.id.name} = $${params.length}::text::${table.id.sqlType}`);
+  }
+  const statement =
+    sets.length === 0
+      ? `select '1' as one from ${table.name} where ${where.join(' and ')}`
+      : `update ${table.name} set ${sets.join(', ')} where ${where.join(' and ')} returning '1' as one`;
+  return (await exec.query(statement, params)).rows.length > 0;
+}
+
+function writeExpressionOf(column: SqlTable['columns'][number], n: number): string {
+  return writeExpression(`$${n}`, column.type, column.sqlType);
+}
+
+function names(table: SqlTable): string {
+  return table.columns.map((column) => column.name).join(', ');
+}
+
+/** Identities of the model's tombstones among some. */
+export async function tombstonesAmong(
+  exec: Executor,
+  model: Model,
+  identities: readonly Identity[],
+): Promise<ReadonlySet<Identity>> {
+  const { rows } = await exec.query(
+    'select identity from godwit.tombstone where remodel = $1 and identity = any($2::text[])',
+    [model.name, identities],
+  );
+  return new Set(rows.map((row) => row['identity'] as string));
+}

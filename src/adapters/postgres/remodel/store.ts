@@ -1,0 +1,213 @@
+import type pg from 'pg';
+import { GodwitError } from '../../../kernel/errors.ts';
+import type {
+  AuditRow,
+  Backlog,
+  Control,
+  ControlChange,
+  Entered,
+  Identity,
+  Impact,
+  Lease,
+  Model,
+  RelayPass,
+  RemodelStore,
+  ShadowCount,
+  State,
+  VerifyResult,
+} from '../../../kernel/remodel/index.ts';
+import { adopt } from './adopt.ts';
+import { readBacklog } from './backlog.ts';
+import {
+  addShadow,
+  changeControl,
+  hasOlderTransactions,
+  readAudit,
+  readControl,
+  readLeases,
+  readShadow,
+  writeLease,
+} from './control.ts';
+import { create, drop, planCreate } from './create.ts';
+import { enter } from './entered.ts';
+import { type Executor, executorOf, type PgTransaction } from './executor.ts';
+import { guardWorks } from './guard.ts';
+import { pendingState } from './pending.ts';
+import { relay, toRing } from './relay.ts';
+import { release } from './release.ts';
+import { inTransaction, makePool, onConnection } from './session.ts';
+import { settleDirty } from './settle.ts';
+import { loadTables, type SqlModel } from './tables.ts';
+import { withPresentOld } from './trap-names.ts';
+import { verify } from './verify.ts';
+
+export interface PostgresStoreOptions {
+  /** A pool of the caller, which stays the caller's to close; or an address, for a pool of our own. */
+  readonly pool: pg.Pool | string;
+  /** Connections of a pool of our own. */
+  readonly connections?: number;
+}
+
+/** PostgreSQL as the store of a remodel. Tables' real types are read once and kept. */
+export class PostgresRemodelStore implements RemodelStore<PgTransaction> {
+  readonly kind = 'postgres';
+  readonly #pool: pg.Pool;
+  readonly #ownsPool: boolean;
+  readonly #tables = new Map<string, Promise<SqlModel>>();
+
+  constructor({ pool, connections }: PostgresStoreOptions) {
+    this.#ownsPool = typeof pool === 'string';
+    this.#pool = typeof pool === 'string' ? makePool(pool, connections) : pool;
+  }
+
+  /** For what works on the same tables beside the protocol. */
+  get pool(): pg.Pool {
+    return this.#pool;
+  }
+
+  plan(model: Model): Promise<readonly string[]> {
+    return planCreate(this.#pool, model);
+  }
+
+  async create(model: Model, definition: string): Promise<void> {
+    this.#tables.delete(model.name);
+    await create(this.#pool, model, definition);
+  }
+
+  async drop(model: Model): Promise<void> {
+    await drop(this.#pool, model);
+    this.#tables.delete(model.name);
+  }
+
+  control(model: Model): Promise<Control | undefined> {
+    return this.#read('Reading the control record', (exec) => readControl(exec, model));
+  }
+
+  change(
+    model: Model,
+    epoch: number,
+    change: ControlChange,
+    event: string,
+    data: Record<string, unknown>,
+  ): Promise<Control> {
+    return inTransaction(this.#pool, 'Changing the control record', (exec) =>
+      changeControl(exec, model, epoch, change, event, data),
+    );
+  }
+
+  audit(model: Model, limit: number): Promise<readonly AuditRow[]> {
+    return this.#read('Reading the history', (exec) => readAudit(exec, model, limit));
+  }
+
+  lease(model: Model, lease: Omit<Lease, 'ageMs'>): Promise<void> {
+    return this.#read('Renewing a lease', (exec) => writeLease(exec, model, lease));
+  }
+
+  leases(model: Model): Promise<readonly Lease[]> {
+    return this.#read('Reading the leases', (exec) => readLeases(exec, model));
+  }
+
+  hasOlderTransactions(model: Model): Promise<boolean> {
+    return this.#read('Looking for older transactions', (exec) => hasOlderTransactions(exec, model));
+  }
+
+  async backlog(model: Model): Promise<Backlog> {
+    const sql = await this.#sql(model);
+    return this.#read('Counting the backlog', (exec) => readBacklog(exec, sql));
+  }
+
+  shape(_model: Model): Promise<readonly string[]> {
+    return notBuilt('shape');
+  }
+
+  async guardWorks(model: Model): Promise<boolean> {
+    const sql = await this.#sql(model);
+    return inTransaction(this.#pool, 'Trying the guard', (exec) => guardWorks(exec, sql));
+  }
+
+  measure(_model: Model, _samples: number): Promise<Impact> {
+    return notBuilt('measure');
+  }
+
+  async enter(model: Model, tx: PgTransaction, identity: Identity): Promise<Entered> {
+    return enter(executorOf(tx), await this.#sql(model), identity);
+  }
+
+  async pendingState(model: Model, tx: PgTransaction | undefined, identity: Identity): Promise<State | undefined> {
+    const sql = await this.#sql(model);
+    if (tx) return pendingState(executorOf(tx), sql, identity);
+    return this.#read('Reading a pending state', (exec) => pendingState(exec, sql, identity));
+  }
+
+  recordShadow(model: Model, found: ShadowCount): Promise<void> {
+    return this.#read('Recording shadow reads', (exec) => addShadow(exec, model, found));
+  }
+
+  shadowCount(model: Model): Promise<ShadowCount> {
+    return this.#read('Reading shadow counts', (exec) => readShadow(exec, model));
+  }
+
+  async relay(model: Model, limit: number, only?: readonly Identity[]): Promise<RelayPass> {
+    return relay(this.#pool, await this.#sql(model), limit, only);
+  }
+
+  async toRing(model: Model, limit: number, sinceMs: number): Promise<readonly Identity[]> {
+    return toRing(this.#pool, await this.#sql(model), limit, sinceMs);
+  }
+
+  async settleDirty(model: Model, limit: number): Promise<number> {
+    return settleDirty(this.#pool, await this.#sql(model), limit);
+  }
+
+  async adopt(model: Model, identities: readonly Identity[]): Promise<{ adopted: number; quarantined: number }> {
+    return adopt(this.#pool, await this.#sql(model), identities);
+  }
+
+  async release(model: Model, limit: number): Promise<number> {
+    return release(this.#pool, await this.#sql(model), limit);
+  }
+
+  verify(model: Model, options: { readonly byValue: boolean; readonly signal: AbortSignal }): Promise<VerifyResult> {
+    return verify(this.#pool, model, options);
+  }
+
+  trap(_model: Model, _mode: 'record' | 'refuse'): Promise<void> {
+    return notBuilt('trap');
+  }
+
+  untrap(_model: Model): Promise<void> {
+    return notBuilt('untrap');
+  }
+
+  trapHits(_model: Model): Promise<readonly { at: string; who: string; query: string }[]> {
+    return notBuilt('trapHits');
+  }
+
+  retire(_model: Model): Promise<void> {
+    return notBuilt('retire');
+  }
+
+  async close(): Promise<void> {
+    if (this.#ownsPool) await this.#pool.end();
+  }
+
+  #read<T>(doing: string, work: (exec: Executor) => Promise<T>): Promise<T> {
+    return onConnection(this.#pool, doing, work);
+  }
+
+  /** A failure is not kept: the tables may be there the next time. */
+  #sql(model: Model): Promise<SqlModel> {
+    const known = this.#tables.get(model.name);
+    if (known) return known;
+    const loading = this.#read('Reading the tables', async (exec) =>
+      loadTables(exec, await withPresentOld(exec, model)),
+    );
+    this.#tables.set(model.name, loading);
+    loading.catch(() => this.#tables.delete(model.name));
+    return loading;
+  }
+}
+
+function notBuilt(what: string): never {
+  throw new GodwitError('GW9001', `${what} is not built yet`);
+}
