@@ -1,0 +1,1 @@
+export { type MongoRemodelOptions, MongoRemodelStore } from './store.ts';
