@@ -14,9 +14,12 @@ import type {
   State,
 } from '../../../kernel/remodel/index.ts';
 import { translate } from '../errors.ts';
-import type { Executor } from './executor.ts';
+import { type Executor, onPg } from './executor.ts';
+import { lockWaits } from './guard.ts';
+import { readQuarantine, retryQuarantine } from './quarantine.ts';
 import { inTransaction, onConnection } from './session.ts';
 import { loadTables, quoteTable, rowExpression, rowOf, type SqlModel } from './tables.ts';
+import { withPresentOld } from './trap-names.ts';
 
 /** Up to here a sample is drawn from all rows; above from some pages. */
 const SMALL_TABLE = 200_000;
@@ -44,7 +47,7 @@ export class PostgresRemodelAdmin implements RemodelAdmin {
 
   sample(model: Model, limit: number): Promise<readonly Row[]> {
     return onConnection(this.#pool, 'Sampling the old table', async (exec) => {
-      const { old } = await loadTables(exec, model);
+      const { old } = await loadTables(exec, await withPresentOld(exec, model));
       const { rows } = await exec.query(
         'select greatest(reltuples, 0)::text as n from pg_class where oid = to_regclass($1)',
         [old.name],
@@ -64,38 +67,16 @@ export class PostgresRemodelAdmin implements RemodelAdmin {
   }
 
   quarantine(model: Model, limit: number): Promise<readonly Quarantined[]> {
-    return onConnection(this.#pool, 'Reading the quarantine', async (exec) => {
-      const { rows } = await exec.query(
-        `select identity, reason, to_char(at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as at
-           from godwit.quarantine where remodel = $1 order by quarantine.at limit ${limit}`,
-        [model.name],
-      );
-      return rows.map(({ identity, reason, at }) => ({
-        identity: String(identity),
-        reason: String(reason),
-        at: String(at),
-      }));
-    });
+    return onConnection(this.#pool, 'Reading the quarantine', (exec) => readQuarantine(exec, model, limit));
   }
 
   retryQuarantine(model: Model): Promise<number> {
-    return onConnection(this.#pool, 'Emptying the quarantine', async (exec) => {
-      const { count } = await exec.query('delete from godwit.quarantine where remodel = $1', [model.name]);
-      return count;
-    });
+    return inTransaction(this.#pool, 'Emptying the quarantine', (exec) => retryQuarantine(exec, model));
   }
 
-  lockWaits(model: Model): Promise<number> {
-    const names = [model.from, ...Object.values(model.to)].map(({ name }) => quoteTable(name));
-    return onConnection(this.#pool, 'Counting lock waits', async (exec) => {
-      const { rows } = await exec.query(
-        `select count(distinct pid)::text as n from pg_locks
-          where not granted and database = (select oid from pg_database where datname = current_database())
-            and relation in (select to_regclass(name) from unnest($1::text[]) as t(name))`,
-        [names],
-      );
-      return Number(rows[0]?.['n'] ?? 0);
-    });
+  async lockWaits(model: Model): Promise<number> {
+    const sql = await this.#tables(model);
+    return onConnection(this.#pool, 'Counting lock waits', (exec) => lockWaits(exec, model, sql));
   }
 
   async note(model: Model, event: string, data: Record<string, unknown>): Promise<void> {
@@ -118,7 +99,7 @@ export class PostgresRemodelAdmin implements RemodelAdmin {
     });
     let failed: Error | undefined;
     try {
-      const from = await archivedTable(client, model.from.name);
+      const from = await presentTable(client, model);
       const copy = client.query(copyTo(`copy ${from} to stdout (format csv, header)`));
       await pipeline(copy, createWriteStream(file), { signal });
       return copy.rowCount;
@@ -132,7 +113,9 @@ export class PostgresRemodelAdmin implements RemodelAdmin {
   }
 
   #tables(model: Model): Promise<SqlModel> {
-    return onConnection(this.#pool, 'Reading the tables', (exec) => loadTables(exec, model));
+    return onConnection(this.#pool, 'Reading the tables', async (exec) =>
+      loadTables(exec, await withPresentOld(exec, model)),
+    );
   }
 }
 
@@ -156,9 +139,6 @@ async function missingAfter(
 }
 
 /** The old table, also where a trap stands in its place. */
-async function archivedTable(client: pg.ClientBase, name: string): Promise<string> {
-  const parts = name.split('.');
-  const retired = quoteTable([...parts.slice(0, -1), `godwit_retired_${parts.at(-1)}`].join('.'));
-  const { rows } = await client.query<{ there: boolean }>('select to_regclass($1) is not null as there', [retired]);
-  return rows[0]?.there ? retired : quoteTable(name);
+async function presentTable(client: pg.ClientBase, model: Model): Promise<string> {
+  return quoteTable((await withPresentOld(onPg(client), model)).from.name);
 }

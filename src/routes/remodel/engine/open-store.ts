@@ -19,13 +19,23 @@ export async function openStore(model: Model, db: string, connections: number): 
         details: { option: 'db' },
       },
     );
-  void connections;
-  throw new GodwitError('GW1001', `${kind} is not there in this build`);
+  if (kind === 'postgres') {
+    const { PostgresRemodelAdmin, PostgresRemodelStore } = await import('../../../adapters/postgres/index.ts');
+    const store = new PostgresRemodelStore({ pool: db, connections });
+    return {
+      store: store as unknown as AnyStore,
+      admin: new PostgresRemodelAdmin(store.pool),
+      close: () => store.close(),
+    };
+  }
+  throw new GodwitError('GW1001', 'mongodb is not there in this build');
 }
 
 /** The columns of a table or collection, for `init`. */
 export async function describeTable(db: string, table: string): Promise<readonly DescribedColumn[]> {
-  void db;
-  void table;
+  if (/^postgres(ql)?:/.test(db)) {
+    const { describePostgresTable } = await import('../../../adapters/postgres/index.ts');
+    return describePostgresTable(db, table);
+  }
   throw new GodwitError('GW1001', 'init is not there in this build');
 }
