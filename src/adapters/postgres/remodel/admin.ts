@@ -47,7 +47,8 @@ export class PostgresRemodelAdmin implements RemodelAdmin {
 
   sample(model: Model, limit: number): Promise<readonly Row[]> {
     return onConnection(this.#pool, 'Sampling the old table', async (exec) => {
-      const { old } = await loadTables(exec, await withPresentOld(exec, model));
+      // The new tables need not be there yet.
+      const { old } = await loadTables(exec, onlyOld(await withPresentOld(exec, model)));
       const { rows } = await exec.query(
         'select greatest(reltuples, 0)::text as n from pg_class where oid = to_regclass($1)',
         [old.name],
@@ -136,6 +137,11 @@ async function missingAfter(
     [model.name, after],
   );
   return rows.map((row) => row['identity'] as string);
+}
+
+/** The old table by itself, as if it were the new model too. */
+function onlyOld(model: Model): Model {
+  return { ...model, to: { [model.root]: model.from }, lists: [] };
 }
 
 /** The old table, also where a trap stands in its place. */
