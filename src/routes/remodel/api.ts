@@ -149,7 +149,6 @@ export interface BackfillReport {
   readonly adopted: number;
   readonly quarantined: number;
   readonly seconds: number;
-  readonly lane: string;
 }
 
 export interface VerifyReport {

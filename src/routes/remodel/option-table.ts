@@ -96,7 +96,7 @@ export const REMODEL_OPTIONS: readonly RemodelOptionSpec[] = [
     flag: 'chunk',
     value: 'N',
     ...whole(1, 10_000),
-    default: 200,
+    default: 500,
     help: 'Identities of one such transaction',
   },
   {

@@ -14,10 +14,12 @@ import type {
   State,
 } from '../../../kernel/remodel/index.ts';
 import { translate } from '../errors.ts';
+import { newTables } from './create.ts';
 import { type Executor, onPg } from './executor.ts';
 import { lockWaits } from './guard.ts';
 import { readQuarantine, retryQuarantine } from './quarantine.ts';
 import { inTransaction, onConnection } from './session.ts';
+import { sqlStates } from './sql-up.ts';
 import { loadTables, quoteTable, rowExpression, rowOf, type SqlModel } from './tables.ts';
 import { withPresentOld } from './trap-names.ts';
 
@@ -63,8 +65,8 @@ export class PostgresRemodelAdmin implements RemodelAdmin {
     });
   }
 
-  sqlUp(_model: Model, _rows: readonly Row[]): Promise<readonly State[]> | undefined {
-    return undefined;
+  sqlUp(model: Model, rows: readonly Row[]): Promise<readonly State[]> {
+    return this.#withNewTables(model, (client, tables) => sqlStates(client, tables, rows));
   }
 
   quarantine(model: Model, limit: number): Promise<readonly Quarantined[]> {
@@ -110,6 +112,28 @@ export class PostgresRemodelAdmin implements RemodelAdmin {
     } finally {
       // A copy that was stopped half way leaves its connection in the middle of it.
       client.release(failed);
+    }
+  }
+
+  /** In a transaction that is rolled back; new tables that are not there yet are made in it. */
+  async #withNewTables<T>(model: Model, work: (client: pg.ClientBase, tables: SqlModel) => Promise<T>): Promise<T> {
+    const client = await this.#pool.connect().catch((error: unknown) => {
+      throw translate(error, `Trying the SQL of ${model.name}`);
+    });
+    let broken: Error | undefined;
+    try {
+      const exec = onPg(client);
+      await exec.query('begin');
+      const there = await withPresentOld(exec, model);
+      for (const statement of await newTables(exec, there)) await exec.query(statement);
+      return await work(client, await loadTables(exec, there));
+    } catch (error) {
+      throw translate(error, `Trying the SQL of ${model.name}`);
+    } finally {
+      await client.query('rollback').catch((error: unknown) => {
+        broken = error as Error;
+      });
+      client.release(broken);
     }
   }
 

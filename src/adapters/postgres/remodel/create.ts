@@ -74,7 +74,7 @@ export async function forget(exec: Executor, model: Model): Promise<void> {
   await exec.query('delete from godwit.remodel where name = $1', [model.name]);
 }
 
-async function newTables(exec: Executor, model: Model): Promise<string[]> {
+export async function newTables(exec: Executor, model: Model): Promise<string[]> {
   const oldTypes = await columnTypes(exec, model.from.name);
   if (oldTypes.size === 0)
     throw new GodwitError('GW2006', `Remodel ${model.name}: there is no table ${model.from.name}`);

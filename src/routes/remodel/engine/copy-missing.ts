@@ -14,7 +14,6 @@ export interface Pass {
   readonly listed: number;
   readonly adopted: number;
   readonly quarantined: number;
-  readonly lane: string;
 }
 
 const RETRY_FOR_MS = 120_000;
@@ -59,7 +58,7 @@ export async function copyMissing(tools: Tools, part: RemodelArgs['part']): Prom
     await Promise.allSettled([lanes, watching]);
     await source.close();
   }
-  return { ...sum, lane: 'adopt' };
+  return sum;
 }
 
 /** A list handed out to several lanes in turn. */

@@ -5,8 +5,8 @@ import { answer, controlOf, dryAnswer, lookAt, move, needPhase, refuseClosed } f
 import type { Tools } from '../tools.ts';
 import { isClean, verifyOnce } from './verify.ts';
 
-/** More would mean that something takes rows out of the new model as fast as they are put in. */
-const MOST_PASSES = 20;
+/** Between two passes of which the first moved nothing: whoever holds the locks shall have time to end. */
+const PAUSE_MS = 500;
 
 export async function backfill(tools: Tools, args: RemodelArgs): Promise<RemodelResult> {
   const { say, options } = tools;
@@ -42,22 +42,31 @@ export async function backfill(tools: Tools, args: RemodelArgs): Promise<Remodel
   return answer(tools, 'backfill', control, words, { backfill: report, verify: proofs, ok });
 }
 
-/** Lists and adopts until a list is empty: rows written past the library meanwhile are in the next one. */
+/**
+ * Lists and adopts until a list is empty: rows written past the library
+ * meanwhile are in the next one, and identities that somebody held a lock of.
+ */
 async function copyAll(tools: Tools, { part }: RemodelArgs): Promise<BackfillReport> {
-  const began = tools.clock.now();
+  const { clock, signal, options } = tools;
+  const began = clock.now();
   let sum = { listed: 0, adopted: 0, quarantined: 0 };
   let passes = 0;
-  let lane = '';
-  while (passes < MOST_PASSES) {
+  let movedAt = began;
+  for (;;) {
     passes += 1;
     const pass = await copyMissing(tools, part);
-    lane ||= pass.lane;
     sum = {
       listed: sum.listed + pass.listed,
       adopted: sum.adopted + pass.adopted,
       quarantined: sum.quarantined + pass.quarantined,
     };
     if (pass.listed === 0) break;
+    if (pass.adopted + pass.quarantined > 0) {
+      movedAt = clock.now();
+      continue;
+    }
+    if (clock.now() - movedAt > options.timeoutSeconds * 1_000) break;
+    await clock.sleep(PAUSE_MS, signal);
   }
-  return { ...sum, passes, lane, seconds: (tools.clock.now() - began) / 1_000 };
+  return { ...sum, passes, seconds: (clock.now() - began) / 1_000 };
 }

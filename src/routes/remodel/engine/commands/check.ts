@@ -15,7 +15,7 @@ export async function check(tools: Tools, seed: number): Promise<RemodelResult> 
   const madeUp = tryMadeUp(model, options.samples * MADE_UP_PER_SAMPLE, seed);
   if (madeUp.broken !== undefined) return report(madeUp);
   const real = await admin.sample(model, options.samples * REAL_PER_SAMPLE);
-  const sqlRows = model.sql === undefined ? [] : [...real, ...makeRows(model, options.samples, seed)];
+  const sqlRows = model.sql === undefined ? [] : [...real, ...makeRows(model, options.samples, seed, real)];
   const states = sqlRows.length === 0 ? undefined : await admin.sqlUp(model, sqlRows);
   const counts = { ...madeUp, realRows: real.length, sqlRows: states?.length ?? 0 };
   for (const [at, row] of real.entries()) {
@@ -53,9 +53,15 @@ export function tryMadeUp(model: Model, rows: number, seed: number): CheckReport
   return { ...done, madeUpRows: rows };
 }
 
-function makeRows(model: Model, rows: number, seed: number): readonly Row[] {
+/** Rows with keys of their own: SQL is given all rows at once and tells them apart by it. */
+function makeRows(model: Model, rows: number, seed: number, real: readonly Row[]): readonly Row[] {
   const random = seededRandom(seed);
-  return Array.from({ length: rows }, () => withoutOverflow(model, generateRow(model.from.columns, random)));
+  const keys = new Set(real.map((row) => String(row[model.key])));
+  const made = Array.from({ length: rows }, () => withoutOverflow(model, generateRow(model.from.columns, random)));
+  return made.filter((row) => {
+    const key = String(row[model.key]);
+    return !keys.has(key) && keys.add(key);
+  });
 }
 
 /** The overflow column is written by Godwit alone: made-up content of it says nothing. */
