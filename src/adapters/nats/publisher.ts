@@ -35,8 +35,8 @@ export class Publisher {
         await Promise.all(slice.map((identity) => send(line.client, subject, identity).then(() => taken(identity))));
       }
     } catch (error) {
-      // The next attempt looks for the stream again: somebody may have deleted it.
-      this.#forget(line);
+      // The next attempt begins with a new connection, and looks for the stream again: somebody may have deleted it.
+      void line.link.close();
       throw error;
     }
   }
@@ -56,10 +56,6 @@ export class Publisher {
     };
     opening.then((line) => line.link.closed.then(forget), forget);
     return opening;
-  }
-
-  #forget(line: Line): void {
-    void line.link.close();
   }
 }
 

@@ -76,12 +76,22 @@ export class Link {
 
   /** Sends what is still to be sent, says goodbye, and leaves no socket behind. */
   async close(): Promise<void> {
-    const timer = setTimeout(() => this.#kill.abort(), GOODBYE_MS);
     // It rejects when the connection is closed already.
     this.model.close().catch(() => {});
+    await orGoodbyeTime(this.closed);
+    this.#kill.abort();
     await this.closed;
-    clearTimeout(timer);
   }
+}
+
+/** Waits for a goodbye to be answered, for a short time. */
+export async function orGoodbyeTime(answered: Promise<unknown>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const patience = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, GOODBYE_MS);
+  });
+  await Promise.race([answered, patience]);
+  clearTimeout(timer);
 }
 
 /** Connects; the signal ends the attempt at once, not the connection later. */

@@ -5,8 +5,9 @@ import type { ListenSession } from '../../kernel/remodel/broker-doorbell.ts';
 import { orAborted } from '../../kernel/remodel/or-aborted.ts';
 import { decodeRing } from '../../kernel/remodel/ring-message.ts';
 import { fromBroker } from './errors.ts';
-import { type Address, type Link, openLink } from './link.ts';
+import { type Address, type Link, openLink, orGoodbyeTime } from './link.ts';
 import { declareQueue, queueOf } from './queue.ts';
+import { within } from './within.ts';
 
 /** Messages given and not acknowledged, of one listener: one answer, those that wait, and those that wait to go back. */
 const PREFETCH = 300;
@@ -21,13 +22,12 @@ export async function listenOnce(
   const link = await openLink(address, `listen ${remodel}`, signal);
   const consumer = new Consumer(session, queueOf(remodel));
   try {
-    await orAborted(consumer.start(link), signal);
+    await orAborted(within(consumer.start(link), `Listening to queue ${queueOf(remodel)}`), signal);
     session.started();
     throw await orAborted(Promise.race([link.closed, consumer.ended]), signal);
   } finally {
     await session.answering.stop();
-    consumer.stop();
-    // What was given and not acknowledged returns to the queue.
+    await consumer.stop();
     await link.close();
   }
 }
@@ -71,9 +71,19 @@ class Consumer {
     }
   }
 
-  stop(): void {
+  /**
+   * What was given and not acknowledged returns to the queue. The channel is closed
+   * by itself: it is what makes sure that the broker has seen the last acknowledgements.
+   */
+  async stop(): Promise<void> {
     for (const timer of this.#timers) clearTimeout(timer);
     this.#timers.clear();
+    const channel = this.#channel;
+    this.#channel = undefined;
+    if (channel === undefined) return;
+    const closed = new Promise<void>((resolve) => channel.once('close', resolve));
+    channel.close().catch(() => {}); // lost meanwhile: it emits `close` all the same
+    await orGoodbyeTime(closed);
   }
 
   #take(message: ConsumeMessage): void {

@@ -5,6 +5,7 @@ import type { Identity } from '../../kernel/remodel/store.ts';
 import { fromBroker } from './errors.ts';
 import { type Address, type Link, openLink } from './link.ts';
 import { declareQueue, queueOf } from './queue.ts';
+import { within } from './within.ts';
 
 /** Messages sent before their confirmations are waited for. */
 const SLICE = 500;
@@ -26,12 +27,20 @@ export class Publisher {
     signal: AbortSignal,
   ): Promise<void> {
     const queue = queueOf(remodel);
+    const where = `Ringing in queue ${queue}`;
     const line = await this.#open();
-    await declareQueue(line.link, queue);
-    for (let from = 0; from < identities.length; from += SLICE) {
-      throwIfAborted(signal);
-      const slice = identities.slice(from, from + SLICE);
-      await Promise.all(slice.map((identity) => line.send(queue, identity).then(() => taken(identity))));
+    try {
+      await within(declareQueue(line.link, queue), where);
+      for (let from = 0; from < identities.length; from += SLICE) {
+        throwIfAborted(signal);
+        const slice = identities.slice(from, from + SLICE);
+        const sent = slice.map((identity) => line.send(queue, identity, where).then(() => taken(identity)));
+        await within(Promise.all(sent), where);
+      }
+    } catch (error) {
+      // Refused or unanswered: the next attempt begins with a new connection, and looks for the queue again.
+      void line.link.close();
+      throw error;
     }
   }
 
@@ -79,14 +88,13 @@ class Line {
   }
 
   /** Resolves when the broker has taken the message: for a quorum queue, when a majority has written it. */
-  send(queue: string, identity: Identity): Promise<void> {
-    const where = `Ringing in queue ${queue}`;
+  send(queue: string, identity: Identity, where: string): Promise<void> {
     this.#lastId += 1;
     const messageId = String(this.#lastId);
     return new Promise((resolve, reject) => {
       const confirmed = (error: unknown) => {
         if (error) reject(fromBroker(error, where));
-        else if (this.#returned.delete(messageId)) reject(this.#unroutable(queue, where));
+        else if (this.#returned.delete(messageId)) reject(unroutable(where));
         else resolve();
       };
       try {
@@ -96,14 +104,13 @@ class Line {
       }
     });
   }
+}
 
-  /** The queue has been deleted since it was declared: the next attempt declares it anew. */
-  #unroutable(queue: string, where: string): GodwitError {
-    this.link.declared.delete(queue);
-    return new GodwitError('GW3003', `${where}: the broker returned the message, for there is no such queue`, {
-      details: { where, replyCode: 312 },
-    });
-  }
+/** The queue has been deleted since it was declared. */
+function unroutable(where: string): GodwitError {
+  return new GodwitError('GW3003', `${where}: the broker returned the message, for there is no such queue`, {
+    details: { where, replyCode: 312 },
+  });
 }
 
 const PROPERTIES = { persistent: true, mandatory: true, contentType: 'application/json', appId: 'godwit' } as const;

@@ -4,7 +4,7 @@ import { throwIfAborted } from '../errors.ts';
 export async function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   let leave = () => {};
   const aborted = new Promise<void>((resolve) => {
-    leave = resolve;
+    leave = () => resolve();
   });
   signal.addEventListener('abort', leave, { once: true });
   if (signal.aborted) leave();
