@@ -91,7 +91,7 @@ async function takeOldRows(
     `with old as materialized (
        select x.${old.key.name}::text as identity, ${rowExpression(old, 'x')} as v
          from ${old.name} x
-        where x.${old.key.name} = any((select array_agg(i::${old.key.sqlType}) from unnest($2::text[]) i))
+        where x.${old.key.name} = any(array(select i::${old.key.sqlType} from unnest($2::text[]) i))
           and not exists (select 1 from ${root.name} r where r.${root.key.name} = x.${old.key.name})
           and not exists (select 1 from godwit.tombstone t
                            where t.remodel = $1 and t.identity = x.${old.key.name}::text)

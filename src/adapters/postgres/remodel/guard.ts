@@ -53,7 +53,7 @@ export async function lockWaits(exec: Executor, model: Model, sql: SqlModel): Pr
   const names = [sql.old, ...sql.all].map(({ name }) => name);
   const { rows } = await exec.query(
     `select count(distinct l.pid)::text as n from pg_locks l
-      where not l.granted and (l.relation = any((select array_agg(to_regclass(n)::oid) from unnest($1::text[]) n))
+      where not l.granted and (l.relation = any(array(select to_regclass(n)::oid from unnest($1::text[]) n))
          or l.relation = 'godwit.outbox'::regclass or l.locktype in ('advisory', 'transactionid'))
         and l.pid <> pg_backend_pid() and $2 <> ''`,
     [names, model.name],

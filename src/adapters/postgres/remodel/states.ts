@@ -6,7 +6,7 @@ import { writeExpression } from './values.ts';
 
 /** A list of keys as an SQL array of the key's own type, from parameter `$n` of text. */
 function keys(table: SqlTable, param: string): string {
-  return `(select array_agg(i::${table.key.sqlType}) from unnest(${param}::text[]) i)`;
+  return `array(select i::${table.key.sqlType} from unnest(${param}::text[]) i)`;
 }
 
 /**
