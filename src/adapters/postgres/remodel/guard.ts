@@ -11,28 +11,37 @@ import { literal, type SqlModel } from './tables.ts';
 export async function guardWorks(exec: Executor, sql: SqlModel): Promise<boolean> {
   if (!(await isInPlace(exec, sql))) return false;
   const { old, model } = sql;
+  const { rows: before } = await exec.query('select coalesce(max(id), 0)::text as last from godwit.dirty');
   await exec.query('savepoint godwit_heartbeat');
   try {
     await exec.query(
       `select set_config('godwit.allowed', '', true) as ok, set_config('lock_timeout', '500ms', true) as lock`,
     );
     const { rows } = await exec.query(
-      `update ${old.name} set ${old.key.name} = ${old.key.name}
-        where ctid = (select ctid from ${old.name} limit 1 for update skip locked)
-        returning ${old.key.name}::text as identity`,
+      `select ctid::text as place, ${old.key.name}::text as identity from ${old.name} limit 1 for update skip locked`,
     );
-    if (rows.length === 0) return true;
-    const { rows: seen } = await exec.query(
-      `select count(*)::text as n from godwit.dirty where remodel = $1 and identity = $2 and xmin = pg_current_xact_id()::xid`,
-      [model.name, rows[0]?.['identity'] as string],
-    );
-    return Number(seen[0]?.['n']) > 0;
+    const row = rows[0];
+    if (!row) return true;
+    // The row is locked: nobody else can have it noticed between the two counts.
+    const before = await countDirty(exec, model, row['identity'] as string);
+    await exec.query(`update ${old.name} set ${old.key.name} = ${old.key.name} where ctid = $1::text::tid`, [
+      row['place'] as string,
+    ]);
+    return (await countDirty(exec, model, row['identity'] as string)) > before;
   } catch (error) {
     // Refused by the guard in its mode `reject`: that is what was to be shown.
     return (error as { code?: unknown }).code === 'GW002';
   } finally {
     await exec.query('rollback to savepoint godwit_heartbeat');
   }
+}
+
+async function countDirty(exec: Executor, model: Model, identity: string): Promise<number> {
+  const { rows } = await exec.query(
+    'select count(*)::text as n from godwit.dirty where remodel = $1 and identity = $2',
+    [model.name, identity],
+  );
+  return Number(rows[0]?.['n']);
 }
 
 async function isInPlace(exec: Executor, sql: SqlModel): Promise<boolean> {

@@ -3,7 +3,10 @@ import type { Readable } from 'node:stream';
 import type pg from 'pg';
 import { to as copyTo } from 'pg-copy-streams';
 import { throwIfAborted } from '../../../kernel/errors.ts';
+import type { Row } from '../../../kernel/remodel/index.ts';
 import { translate } from '../errors.ts';
+import type { SqlColumn, SqlTable } from './tables.ts';
+import { fromText } from './values.ts';
 
 /** A row of a COPY: the text of each column, or null. */
 export type Fields = readonly (string | null)[];
@@ -51,6 +54,16 @@ function unescapeField(field: string): string | null {
   if (field === '\\N') return null;
   if (!field.includes('\\')) return field;
   return field.replace(/\\([\s\S])/g, (_, character: string) => ESCAPES[character] ?? character);
+}
+
+/** A row whose first field is the identity. */
+export function rowFrom(table: SqlTable, fields: Fields): Row {
+  const row: Row = {};
+  for (let i = 0; i < table.columns.length; i += 1) {
+    const { property, type } = table.columns[i] as SqlColumn;
+    row[property] = fromText(fields[i + 1] as string | null, type);
+  }
+  return row;
 }
 
 /** Steps through batches of rows without a promise for each. */

@@ -1,18 +1,7 @@
 /** Rows of a snapshot as the model has them, and an old row of the model as the snapshot has it. */
 import type { ColumnType, Row, State, Value } from '../../../kernel/remodel/index.ts';
-import type { Fields } from './snapshot-rows.ts';
+import { type Fields, rowFrom } from './snapshot-rows.ts';
 import type { SqlModel, SqlTable } from './tables.ts';
-import { fromText } from './values.ts';
-
-/** A row whose first field is the identity. */
-export function rowFrom(table: SqlTable, fields: Fields): Row {
-  const row: Row = {};
-  for (let i = 0; i < table.columns.length; i += 1) {
-    const { property, type } = table.columns[i] as SqlTable['columns'][number];
-    row[property] = fromText(fields[i + 1] as string | null, type);
-  }
-  return row;
-}
 
 /** The state of one identity, of its rows in the order of `SqlModel.all`. */
 export function stateFrom(tables: SqlModel, rows: readonly (readonly Fields[])[]): State {

@@ -1,0 +1,61 @@
+/** Adoption of many identities at once: the fast lanes of backfill. */
+import type pg from 'pg';
+import type { Identity } from '../../../kernel/remodel/index.ts';
+import { sqlStateOf } from '../errors.ts';
+import { type Adopted, adopt } from './adopt.ts';
+import { type Chunk, underLocks } from './bulk-chunk.ts';
+import { adoptChunkByCopy } from './bulk-copy.ts';
+import { adoptChunkBySql } from './bulk-sql.ts';
+import type { SqlModel } from './tables.ts';
+
+/**
+ * Identities of one transaction. Each has a lock in the server's shared table,
+ * which has room for 6400 with the default settings and is everybody's.
+ */
+const MOST_AT_ONCE = 1_000;
+/** Below this a chunk is not worth a COPY. */
+const FEWEST_FOR_COPY = 20;
+
+/**
+ * Adopts identities that the old model owns, in the database where the
+ * definition has SQL for it, through `up` otherwise. Those that are owned by
+ * the new model already, deleted, in quarantine or being written at this moment
+ * are left out: a later list has what is still missing.
+ *
+ * A chunk that the store refuses is tried again in halves, through `up`, until
+ * what is refused stands alone, and that goes to quarantine.
+ */
+export async function adoptMany(pool: pg.Pool, tables: SqlModel, identities: readonly Identity[]): Promise<Adopted> {
+  const { sql } = tables.model;
+  const hasSql = sql !== undefined && tables.all.every(({ as }) => sql.up[as] !== undefined);
+  let [adopted, quarantined] = [0, 0];
+  for (let i = 0; i < identities.length; i += MOST_AT_ONCE) {
+    const chunk = identities.slice(i, i + MOST_AT_ONCE);
+    const work = hasSql ? adoptChunkBySql : chunk.length < FEWEST_FOR_COPY ? undefined : adoptChunkByCopy;
+    const done = await adoptOr(pool, tables, chunk, work);
+    adopted += done.adopted;
+    quarantined += done.quarantined;
+  }
+  return { adopted, quarantined };
+}
+
+type Lane = (chunk: Chunk) => Promise<{ readonly adopted: number; readonly refused: readonly Identity[] }>;
+
+async function adoptOr(
+  pool: pg.Pool,
+  tables: SqlModel,
+  identities: readonly Identity[],
+  lane: Lane | undefined,
+): Promise<Adopted> {
+  if (lane === undefined) return adopt(pool, tables, identities);
+  try {
+    const { adopted, refused } = await underLocks(pool, tables, identities, lane);
+    if (refused.length === 0) return { adopted, quarantined: 0 };
+    const rest = await adopt(pool, tables, refused);
+    return { adopted: adopted + rest.adopted, quarantined: rest.quarantined };
+  } catch (error) {
+    // Data or a constraint: some row of the chunk is to blame. What COPY does not support is done without it.
+    if (!/^(2[23]|44|0A)/.test(sqlStateOf(error) ?? '')) throw error;
+    return adopt(pool, tables, identities);
+  }
+}
