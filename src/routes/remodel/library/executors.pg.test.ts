@@ -63,7 +63,7 @@ describe.each(Object.keys(WAYS))('%s', (way) => {
           await m.customer.set({ email: `it's "é" \\ ${way}` });
           const [sub] = await m.subscription.list();
           await m.subscription.update(sub?.id as string, { amount: '12345678901234567890.10' });
-          const tea = await m.subscription.insert({ plan: 'tea', amount: '1.50', seats: 3 });
+          const tea = await m.subscription.insert({ plan: 'tea', amount: '1.50' });
           expect(await m.subscription.list()).toContainEqual(tea);
           return m.customer.get();
         });
@@ -77,14 +77,14 @@ describe.each(Object.keys(WAYS))('%s', (way) => {
 
       expect(await run(change)).toEqual({ customerId: 2n, email: `it's "é" \\ ${way}` });
       if (ramp > 0) expect(await newRead(app.pool, model, 2)).toMatchObject({ plans: ['gold', 'tea'] });
-      // `seats` has no place in the old table but the overflow column, which keeps only rows that are not shown.
+      const how = (tx: object) =>
+        godwit.read(model, 2, { old: (row) => (row === undefined ? 'table' : row?.email), new: () => 'new' }, { tx });
+      expect(await run(how)).toBe(ramp > 0 ? `it's "é" \\ ${way}` : 'table');
       await operator.store.relay(model, 10);
       expect(await legacyRead(app.pool, model, 2)).toMatchObject({ email: `it's "é" \\ ${way}` });
       const rows = await run((tx) => godwit.write(model, 2, tx, (m) => m.subscription.list()));
-      expect(rows).toContainEqual(expect.objectContaining({ plan: 'tea', amount: '1.50', seats: 3 }));
+      expect(rows).toContainEqual(expect.objectContaining({ plan: 'tea', amount: '1.50' }));
       expect(rows).toContainEqual(expect.objectContaining({ plan: 'gold', amount: '12345678901234567890.10' }));
-      const pending = await run((tx) => godwit.read(model, 2, { old: (row) => row ?? null, new: () => null }, { tx }));
-      expect(pending).toBeNull();
       await run((tx) => godwit.write(model, 2, tx, (m) => m.delete()));
       await operator.store.relay(model, 10);
       expect(await legacyRead(app.pool, model, 2)).toBeNull();
