@@ -205,9 +205,11 @@ export const GATES = {
   'new-only': [readsFull, fleetOnEpoch, nothingDiffers, drained, noQuarantine, noDirty, nothingLossy, ...INTACT],
   trapped: [fleetOnEpoch, noOlderTransactions, sameDefinition, shapeUnchanged],
   retired: [nobodyReadsOld, fleetOnEpoch, sameDefinition],
+  /** Before new rows are taken away: nobody may still read them by an older record. */
+  'everybody knows': [fleetOnEpoch],
   /** Giving identities back to the old model. */
   release: [sameDefinition, shapeUnchanged, nothingLossy, noQuarantine],
-} as const satisfies Record<RemodelPhase | 'more reads' | 'release', readonly Gate[]>;
+} as const satisfies Record<RemodelPhase | 'more reads' | 'everybody knows' | 'release', readonly Gate[]>;
 
 export type GateName = keyof typeof GATES;
 

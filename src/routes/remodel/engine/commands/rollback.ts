@@ -2,7 +2,7 @@
 import { GodwitError, throwIfAborted } from '../../../../kernel/errors.ts';
 import type { Control, RemodelPhase } from '../../../../kernel/remodel/index.ts';
 import type { GateResult, RemodelResult } from '../../api.ts';
-import { answer, controlOf, dryAnswer, isOpen, lookAt, move, refuseClosed } from '../move.ts';
+import { answer, controlOf, dryAnswer, isOpen, lookAt, move, refuseClosed, waitForGates } from '../move.ts';
 import { shapeHash } from '../shape.ts';
 import type { Tools } from '../tools.ts';
 import { wayBack } from '../way-back.ts';
@@ -44,6 +44,9 @@ export async function rollback(tools: Tools, to: RemodelPhase | undefined): Prom
   });
 }
 
+/** So long a read may take that began before its process learnt where reads go now. */
+const READ_ENDS_MS = 500;
+
 const WORDS: Partial<Record<RemodelPhase, string>> = {
   'new-only': 'take the trap away; phase new-only',
   reads: 'phase reads; bring the old table up to date with what it missed',
@@ -59,7 +62,7 @@ async function stepBack(
   to: RemodelPhase,
   gates: readonly GateResult[],
 ): Promise<{ released: number; proof: string }> {
-  const { store, model, admin, say } = tools;
+  const { store, model, admin, clock, say } = tools;
   if (to === 'new-only') {
     await store.untrap(model);
     const shape = await store.shape(model);
@@ -80,6 +83,9 @@ async function stepBack(
     control.ramp === 0
       ? control
       : (await move(tools, { control, change: { ramp: 0 }, event: 'ramp', gates: [] })).control;
+  // Then every process: one that still reads the new model would not find what is given back.
+  await waitForGates(tools, 'everybody knows');
+  await clock.sleep(READ_ENDS_MS, tools.signal);
   const released = await releaseAll(tools);
   const { proof } = await move(tools, {
     control: closed,

@@ -6,7 +6,7 @@ import type { GateName } from '../gates.ts';
 import { lookAt } from '../move.ts';
 import type { Tools } from '../tools.ts';
 
-const NEXT: Partial<Record<RemodelStatus['phase'], Exclude<GateName, 'more reads' | 'release'>>> = {
+const NEXT: Partial<Record<RemodelStatus['phase'], GateName & RemodelStatus['phase']>> = {
   created: 'dual',
   dual: 'sealed',
   sealed: 'backfilling',
