@@ -2,7 +2,7 @@
 export type { GodwitEvent } from '../process/index.ts';
 export type { RelayStatus } from '../relay/index.ts';
 export { createGodwit, type Godwit, type GodwitOptions, type GodwitStatus, type RemodelStatus } from './godwit.ts';
-export { natsQueue, postgresStore, type QueueSource, rabbitmqQueue, type StoreSource } from './sources.ts';
+export { mongoStore, natsQueue, postgresStore, type QueueSource, rabbitmqQueue, type StoreSource } from './sources.ts';
 export type {
   Draft,
   ListHandle,

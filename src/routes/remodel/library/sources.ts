@@ -1,3 +1,4 @@
+import type { ClientSession, Db, MongoClient } from 'mongodb';
 import type { Pool } from 'pg';
 import type { PgTransaction } from '../../../adapters/postgres/index.ts';
 import type { Doorbell, RemodelStore } from '../../../kernel/remodel/index.ts';
@@ -26,5 +27,17 @@ export function natsQueue(uri: string): QueueSource {
 export function postgresStore(options: { readonly pool: Pool }): StoreSource<PgTransaction> {
   return {
     open: async () => new (await import('../../../adapters/postgres/index.ts')).PostgresRemodelStore(options),
+  };
+}
+
+/** MongoDB (a replica set), through the application's own client, which stays the application's to close. */
+export function mongoStore(options: {
+  readonly client: MongoClient;
+  readonly db: Db | string;
+}): StoreSource<ClientSession> {
+  const database = typeof options.db === 'string' ? options.db : options.db.databaseName;
+  return {
+    open: async () =>
+      new (await import('../../../adapters/mongodb/index.ts')).MongoRemodelStore(options.client, { database }),
   };
 }
