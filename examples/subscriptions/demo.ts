@@ -132,7 +132,7 @@ async function play(
 
   story.step('Proof');
   await load.stop();
-  const last = await prove(client, history, 'new');
+  const last = await prove(client, history, load, 'new');
   for (const kind of ['missing', 'extra', 'mismatched'] as const) found[kind] += last[kind];
   found.examples.push(...last.examples);
   const journal = await client.query<{ n: number }>('SELECT count(*)::int AS n FROM journal');

@@ -23,7 +23,6 @@ export interface Scene {
   readonly found: Differences;
 }
 
-/** How often each phase of the life was entered by a command, and proved. */
 export interface Told {
   proofs: number;
   readonly stepsBack: string[];
@@ -31,7 +30,7 @@ export interface Told {
 
 const SHADOW_READS = 200;
 /** So long users work between two steps. */
-const PAUSE_MS = 700;
+const PAUSE_MS = 400;
 
 export async function live(scene: Scene): Promise<Told> {
   const told: Told = { proofs: 0, stepsBack: [] };
@@ -73,7 +72,7 @@ export async function live(scene: Scene): Promise<Told> {
   await climb(scene, ['100%'], ['seal']);
 
   story.step('Backfilling: the customers nobody has written to, offline');
-  await go('backfill', '--engine', 'duckdb');
+  await go('backfill');
   await at('backfilling', 'new');
   await back('dual', 'owners');
   await climb(scene, ['100%'], ['seal'], ['backfill']);
@@ -153,7 +152,7 @@ async function check(scene: Scene, told: Told, phase: string, where: Where): Pro
   await sleep(PAUSE_MS, undefined, { signal: place.signal });
   const now = await phaseOf(scene);
   if (now !== phase) throw new Error(`the remodel is in phase ${now}, not ${phase}`);
-  const wrong = await prove(client, history, where);
+  const wrong = await prove(client, history, load, where);
   told.proofs += 1;
   for (const kind of ['missing', 'extra', 'mismatched'] as const) found[kind] += wrong[kind];
   found.examples.push(...wrong.examples.map((example) => `${phase}: ${example}`));

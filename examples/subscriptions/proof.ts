@@ -1,6 +1,7 @@
 /** The demo's own proof: reads whole tables in one moment, with nothing of Godwit in it. */
 import type pg from 'pg';
 import type { Differences, Held, History, Person } from './load/history.ts';
+import type { Load } from './load/load.ts';
 
 /**
  * - `old`: the old table holds all.
@@ -30,7 +31,7 @@ interface Line {
 }
 
 /** Compares everything with what the users were told; under load too, since a moment is all it looks at. */
-export async function prove(client: pg.Client, history: History, where: Where): Promise<Differences> {
+export async function prove(client: pg.Client, history: History, load: Load, where: Where): Promise<Differences> {
   const floors = history.beginWhole();
   // One statement sees one moment.
   const { rows } = await client.query<Line>(QUERIES[where]);
@@ -41,5 +42,7 @@ export async function prove(client: pg.Client, history: History, where: Where): 
     if (plan === null) continue;
     person.subscriptions.push({ plan, amount: amount ?? 0, started: new Date(started_ms ?? 0).toISOString() });
   }
+  // Who was made in that moment has a number that their user may not have been told yet.
+  await load.settled();
   return history.endWhole(floors, seen);
 }

@@ -30,7 +30,7 @@ test('the service before the move keeps its word under load and over a rolling r
     expect(fleet.ports).not.toEqual(ports);
     await until(() => load.tally.reads > 600);
     // Under load: what is under way may be there or not, everything else must be.
-    expect(await prove(client, history, 'old')).toMatchObject({ missing: 0, extra: 0, mismatched: 0 });
+    expect(await prove(client, history, load, 'old')).toMatchObject({ missing: 0, extra: 0, mismatched: 0 });
     await load.stop();
     expect(load.tally, fleet.complaints).toMatchObject({ failed: 0, stale: 0, wrong: 0 });
     const { rows } = await client.query('SELECT count(*)::int AS n FROM journal');
@@ -46,7 +46,7 @@ test('the service before the move keeps its word under load and over a rolling r
       'INSERT INTO customers SELECT customer_id + 1000000, email, name FROM customers WHERE customer_id = $1',
       [three],
     );
-    expect(await prove(client, history, 'old')).toMatchObject({ missing: 1, extra: 1, mismatched: 1 });
+    expect(await prove(client, history, load, 'old')).toMatchObject({ missing: 1, extra: 1, mismatched: 1 });
     await fleet.stop();
   } finally {
     await fleet.kill();

@@ -6,6 +6,8 @@ import type { Load } from './load/load.ts';
 
 const START_MS = 30_000;
 const WARM_UP = 40;
+/** The first ones tell; the rest is more of the same. */
+const MOST_COMPLAINTS = 2;
 
 export type Version = 'before' | 'after';
 
@@ -28,7 +30,9 @@ class Service {
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     });
     const complaints: string[] = [];
-    child.stderr?.on('data', (text: Buffer) => complaints.push(text.toString().slice(0, 1000)));
+    child.stderr?.on('data', (text: Buffer) => {
+      if (complaints.length < MOST_COMPLAINTS) complaints.push(text.toString().slice(0, 1000));
+    });
     const signal = AbortSignal.timeout(START_MS);
     try {
       const answer = await Promise.race([
@@ -61,7 +65,7 @@ class Service {
   }
 
   get complaints(): string {
-    return this.#complaints.join('').trim().slice(0, 2000);
+    return this.#complaints.join('').trim();
   }
 
   /** A process is slow at first; no user is to wait for that. */

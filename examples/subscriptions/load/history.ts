@@ -111,7 +111,7 @@ export class History {
     return new Map([...this.#lives].map(([id, { floor }]) => [id, floor]));
   }
 
-  /** Judges a whole state, read in one moment between `beginWhole` and now. */
+  /** Judges a whole state, read in one moment between `beginWhole` and now. All that were made by then must be known. */
   endWhole(floors: ReadonlyMap<string, number>, seen: ReadonlyMap<string, Person>): Differences {
     const found: Differences = { missing: 0, extra: 0, mismatched: 0, examples: [] };
     const note = (kind: 'missing' | 'extra' | 'mismatched', id: string) => {

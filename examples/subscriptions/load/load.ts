@@ -72,6 +72,11 @@ export class Load {
     await Promise.all(this.#backends.map((backend) => backend.drained()));
   }
 
+  /** Waits for what is under way now, and goes on beginning more. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#underWay);
+  }
+
   /** Sends to the process at `to` from now on, and no more to the one at `from`; resolves when that one is idle. */
   async replace(from: number, to: number): Promise<void> {
     const old = this.#backends.find(({ port }) => port === from);
