@@ -68,6 +68,8 @@ export type Owner = 'new' | 'deleted' | 'adopt' | 'old';
  */
 export interface Entered {
   readonly owner: Owner;
+  /** Whether the first write, if one was given, was carried out and found its row. Otherwise nothing is said: it is to be done. */
+  readonly didFirst?: boolean;
   /** The old row; undefined when there is none. */
   readOld(): Promise<Row | undefined>;
   /** The new rows; undefined when the identity is not owned by the new model, or deleted. */
@@ -89,6 +91,16 @@ export interface Entered {
   /** Lets statements of the application's own write the old row until the next call (`{ old, new }` form of write). */
   allowOld(): Promise<void>;
 }
+
+/**
+ * The first statement of a write on the new tables. It may be carried out
+ * together with `enter`, so that a write of an identity that the new model owns
+ * costs no round trip more than a plain one.
+ */
+export type FirstWrite =
+  | { readonly kind: 'patch'; readonly table: string; readonly id: Value | undefined; readonly patch: Row }
+  | { readonly kind: 'insert'; readonly table: string; readonly row: Row }
+  | { readonly kind: 'remove'; readonly table: string; readonly id: Value };
 
 /** What one pass of the relay did. */
 export interface RelayPass {
@@ -212,7 +224,7 @@ export interface RemodelStore<Tx> {
 
   // — the application's way —
   /** Locks an identity in the application's transaction, decides its owner and, for `new`, queues it for the old table. */
-  enter(model: Model, tx: Tx, identity: Identity): Promise<Entered>;
+  enter(model: Model, tx: Tx, identity: Identity, first?: FirstWrite): Promise<Entered>;
   /**
    * For a read of the old model: the new state while the identity's changes are
    * on their way; undefined otherwise. Deleted and still on its way: a state
@@ -237,7 +249,7 @@ export interface RemodelStore<Tx> {
   // — history —
   /** Adopts identities that the old model owns. Gives how many it adopted; others were already, or are gone. */
   adopt(model: Model, identities: readonly Identity[]): Promise<{ adopted: number; quarantined: number }>;
-  /** Gives owned identities back to the old model, their changes carried over first. Gives how many; 0 when none is left. */
+  /** Gives owned identities back to the old model, their changes carried over first. Gives how many; 0 when none is left, -1 when none of those left could be taken now. */
   release(model: Model, limit: number): Promise<number>;
 
   // — proof —

@@ -95,44 +95,42 @@ function chunksOf(
 }
 
 /** Tells how far it is, slows it down by what it does to others, and fails when it must not go on. */
-async function watch(
-  tools: Tools,
-  throttle: Throttle,
-  sum: { readonly listed: number; readonly adopted: number },
-  signal: AbortSignal,
-): Promise<never> {
+async function watch(tools: Tools, throttle: Throttle, sum: { readonly adopted: number }, signal: AbortSignal) {
   const { clock, options, store, model, say } = tools;
+  const { oldRows, owned, tombstones } = await store.backlog(model);
+  const toDo = Math.max(0, oldRows - owned - tombstones);
   let baseline: number | undefined;
   let rate = options.maxRate ?? Number.POSITIVE_INFINITY;
   let [before, beforeAt] = [0, clock.now()];
   for (;;) {
-    const gates = look(
-      'backfilling',
-      await measure(tools, ['control', 'definition', 'leases', 'drift', 'guardWorks']),
-      tools.settings,
-    );
-    refuseClosed(tools, 'a further chunk', gates);
+    const began = clock.now();
+    const facts = await measure(tools, ['control', 'definition', 'leases', 'drift', 'guardWorks']);
+    refuseClosed(tools, 'a further chunk', look('backfilling', facts, tools.settings));
+    const seconds = Math.max(0.001, (clock.now() - beforeAt) / 1_000);
+    const perSecond = Math.round((sum.adopted - before) / seconds);
     if (options.throttle === 'auto') {
       const rails = await probe(tools);
       baseline ??= rails.writeP50Ms;
       const limits = { latencyLimit: options.latencyLimit, lagLimitMs: options.lagLimitSeconds * 1_000 };
       const wrong = complaints({ ...rails, quarantined: 0 }, baseline, limits);
-      const now = (sum.adopted - before) / Math.max(0.001, (clock.now() - beforeAt) / 1_000);
-      rate = nextRate(rate, now, wrong.length > 0, options.maxRate);
+      rate = nextRate(rate, perSecond, wrong.length > 0, options.maxRate);
       throttle.limit(rate, wrong.join('; ') || '--max-rate');
     }
-    await clock.sleep(LOOK_EVERY_MS, signal);
-    throwIfAborted(signal);
-    const seconds = (clock.now() - beforeAt) / 1_000;
-    const perSecond = Math.round((sum.adopted - before) / Math.max(0.001, seconds));
+    if (sum.adopted > before) sayProgress(perSecond);
     [before, beforeAt] = [sum.adopted, clock.now()];
-    const { oldRows, owned, tombstones } = await store.backlog(model);
-    const left = Math.max(0, oldRows - owned - tombstones);
+    // Looking counts rows: on a large table it must not become the load.
+    await clock.sleep(Math.max(LOOK_EVERY_MS, 20 * (clock.now() - began)), signal);
+    throwIfAborted(signal);
+  }
+
+  function sayProgress(perSecond: number): void {
+    const left = Math.max(0, toDo - sum.adopted);
+    const secondsLeft = perSecond === 0 ? null : Math.round(left / perSecond);
     say('backfill', progressLine(sum.adopted, perSecond, left, throttle.reason), {
       adopted: sum.adopted,
       perSecond,
       left,
-      secondsLeft: perSecond === 0 ? null : Math.round(left / perSecond),
+      secondsLeft,
       throttled: throttle.reason ?? null,
     });
   }

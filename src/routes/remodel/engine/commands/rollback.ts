@@ -46,6 +46,8 @@ export async function rollback(tools: Tools, to: RemodelPhase | undefined): Prom
 
 /** So long a read may take that began before its process learnt where reads go now. */
 const READ_ENDS_MS = 500;
+const PAUSE_MS = 100;
+const COUNT_EVERY_MS = 2_000;
 
 const WORDS: Partial<Record<RemodelPhase, string>> = {
   'new-only': 'take the trap away; phase new-only',
@@ -121,21 +123,44 @@ async function drain({ store, model, options, clock, signal, say }: Tools): Prom
   }
 }
 
-async function releaseAll({ store, model, options, signal, say }: Tools): Promise<number> {
+/** Until the new model owns nothing. Identities that somebody writes, or wrote past the library, come in a later turn. */
+async function releaseAll({ store, model, options, clock, signal, say }: Tools): Promise<number> {
   let released = 0;
+  let movedAt = clock.now();
+  let countedAt = Number.NEGATIVE_INFINITY;
+  let left = Number.POSITIVE_INFINITY;
   for (;;) {
     throwIfAborted(signal);
+    // Counting reads whole tables: not for each batch.
+    if (left <= 0 || clock.now() - countedAt > COUNT_EVERY_MS) {
+      left = await countLeft();
+      countedAt = clock.now();
+      if (left === 0) return released;
+    }
     const counts = await Promise.all(Array.from({ length: options.lanes }, () => store.release(model, options.chunk)));
-    const batch = counts.reduce((sum, count) => sum + count, 0);
+    const batch = counts.reduce((sum, count) => sum + Math.max(0, count), 0);
     released += batch;
     if (batch > 0) {
+      movedAt = clock.now();
       say('rollback', `${released} identities given back`, { released });
       continue;
     }
-    const { owned, tombstones } = await store.backlog(model);
-    if (owned + tombstones === 0) return released;
-    throw new GodwitError('GW6003', `${owned + tombstones} identities cannot be given back; \`doctor\` tells why`, {
-      details: { owned, tombstones },
-    });
+    left = 0;
+    await store.settleDirty(model, options.chunk);
+    if (clock.now() - movedAt > options.timeoutSeconds * 1_000)
+      throw new GodwitError('GW6003', 'Some identities cannot be given back; `doctor` tells why', {
+        details: { released },
+      });
+    await clock.sleep(PAUSE_MS, signal);
+  }
+
+  async function countLeft(): Promise<number> {
+    const { owned, tombstones, lossy } = await store.backlog(model);
+    // The application goes on: what was not lossy before the first batch may be now.
+    if (lossy > 0 && !options.acceptLossy)
+      throw new GodwitError('GW6003', `${lossy} identities have become more than the old model can hold`, {
+        details: { lossy, released },
+      });
+    return owned + tombstones;
   }
 }
