@@ -4,6 +4,7 @@ import type { Model } from '../../../kernel/remodel/index.ts';
 import { serverCodeOf } from '../errors.ts';
 import { type ControlDocument, controls, findControl, LEASE_KEPT_S, writeAudit } from './control.ts';
 import { documentsOf } from './documents.ts';
+import { startGuard } from './guard.ts';
 import { oldCollection } from './identity-view.ts';
 import { CONTROL, idsOf } from './names.ts';
 import type { Room } from './relay.ts';
@@ -69,6 +70,7 @@ export async function createRemodel({ client, db }: Room, model: Model, definiti
     for (const { name } of Object.values(model.to)) if (await makeCollection(db, name)) made.push(name);
     for (const { collection, key, options } of [...CONTROL_INDEXES, ...modelIndexes(model)])
       await db.collection(collection).createIndex(key, options);
+    await startGuard({ client, db }, model);
     if (before !== undefined) return;
     await transact(client, `creating ${model.name}`, async (session) => {
       const control: Omit<ControlDocument, '_id' | 'changedAt'> = {
@@ -128,8 +130,9 @@ async function checkOld(
   if (old.keyPath === '_id') return;
   const indexes = await db.collection(String(spec['name'])).indexes();
   const isUnique = ({ key, unique: is, partialFilterExpression: partial }: Document) =>
-    is === true && partial === undefined && Object.keys(key).length === 1 && key[old.keyPath] !== undefined;
-  if (!indexes.some(isUnique)) throw wrong(`${old.name} has no unique index on ${old.keyPath} alone, the key`);
+    is === true && partial === undefined && Object.keys(key).length === 1 && key[old.keyPath] === 1;
+  if (!indexes.some(isUnique))
+    throw wrong(`${old.name} has no ascending unique index on ${old.keyPath} alone, the key`);
   if (spec['options']?.changeStreamPreAndPostImages?.enabled !== true)
     throw wrong(
       `the key of ${old.name} is ${old.keyPath}, not _id: a change stream then tells whose document was deleted only with changeStreamPreAndPostImages; switch them on with collMod`,

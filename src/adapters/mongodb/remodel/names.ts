@@ -16,7 +16,6 @@ export const CONTROL = {
   /** The guard's place in the change stream, and its heartbeat. */
   guard: 'godwit_guard',
   shadow: 'godwit_shadow',
-  trap: 'godwit_trap_hit',
 } as const;
 
 /** `_id` of what a control collection has of an identity. No remodel's name holds a slash. */

@@ -22,13 +22,21 @@ import { readBacklog } from './backlog.ts';
 import { asControl, changeControl, findControl, readAudit, readLeases, writeLease } from './control.ts';
 import { createRemodel, dropRemodel, planOf } from './create.ts';
 import { enterIdentity } from './entered.ts';
+import { Guard } from './guard.ts';
+import { measureImpact } from './measure.ts';
 import { hasOlder } from './older-transactions.ts';
 import { pendingStateOf } from './pending.ts';
 import { identitiesToRing, type Room, relayPass } from './relay.ts';
 import { releaseSome } from './release.ts';
+import { settleSome } from './settle.ts';
 import { addShadow, readShadow } from './shadow.ts';
 import { readShape } from './shape.ts';
 import { dbOf } from './transactions.ts';
+import { readHits, retireOld, setTrap, unsetTrap } from './trap.ts';
+import { verifyAll } from './verify.ts';
+
+/** A guard whose heartbeat takes longer is not alive. */
+const GUARD_WITHIN_MS = 5_000;
 
 export interface MongoRemodelOptions {
   /** The database that holds old, new and control collections. */
@@ -45,6 +53,8 @@ export class MongoRemodelStore implements RemodelStore<ClientSession> {
   readonly kind = 'mongodb';
   readonly #room: Room;
   readonly #ownsClient: boolean;
+  /** A change stream stays open between two calls. */
+  readonly #guards = new Map<string, Guard>();
 
   constructor(client: MongoClient, options: MongoRemodelOptions) {
     this.#room = { client, db: client.db(options.database) };
@@ -119,12 +129,12 @@ export class MongoRemodelStore implements RemodelStore<ClientSession> {
     return readShape(this.#db, model);
   }
 
-  guardWorks(_model: Model): Promise<boolean> {
-    return notBuilt('guardWorks');
+  guardWorks(model: Model): Promise<boolean> {
+    return this.#guard(model).catchUp(GUARD_WITHIN_MS);
   }
 
-  measure(_model: Model, _samples: number): Promise<Impact> {
-    return notBuilt('measure');
+  measure(model: Model, samples: number): Promise<Impact> {
+    return measureImpact(this.#room, model, samples);
   }
 
   async enter(model: Model, tx: ClientSession, identity: Identity): Promise<Entered> {
@@ -151,8 +161,8 @@ export class MongoRemodelStore implements RemodelStore<ClientSession> {
     return identitiesToRing(this.#room, model, limit, sinceMs);
   }
 
-  settleDirty(_model: Model, _limit: number): Promise<number> {
-    return notBuilt('settleDirty');
+  settleDirty(model: Model, limit: number): Promise<number> {
+    return settleSome(this.#room, model, this.#guard(model), limit);
   }
 
   adopt(model: Model, identities: readonly Identity[]): Promise<{ adopted: number; quarantined: number }> {
@@ -163,37 +173,41 @@ export class MongoRemodelStore implements RemodelStore<ClientSession> {
     return releaseSome(this.#room, model, limit);
   }
 
-  verify(_model: Model, _options: { readonly byValue: boolean; readonly signal: AbortSignal }): Promise<VerifyResult> {
-    return notBuilt('verify');
+  verify(model: Model, options: { readonly byValue: boolean; readonly signal: AbortSignal }): Promise<VerifyResult> {
+    return verifyAll(this.#room, model, options);
   }
 
-  trap(_model: Model, _mode: 'record' | 'refuse'): Promise<void> {
-    return notBuilt('trap');
+  trap(model: Model, mode: 'record' | 'refuse'): Promise<void> {
+    return setTrap(this.#room, model, mode);
   }
 
-  untrap(_model: Model): Promise<void> {
-    return notBuilt('untrap');
+  untrap(model: Model): Promise<void> {
+    return unsetTrap(this.#room, model);
   }
 
-  trapHits(_model: Model): Promise<readonly { readonly at: string; readonly who: string; readonly query: string }[]> {
-    return notBuilt('trapHits');
+  trapHits(model: Model): Promise<readonly { readonly at: string; readonly who: string; readonly query: string }[]> {
+    return readHits(this.#room, model);
   }
 
-  retire(_model: Model): Promise<void> {
-    return notBuilt('retire');
+  retire(model: Model): Promise<void> {
+    return retireOld(this.#room, model);
   }
 
   async close(): Promise<void> {
+    await Promise.all([...this.#guards.values()].map((guard) => guard.close()));
+    this.#guards.clear();
     if (this.#ownsClient) await this.#room.client.close();
+  }
+
+  #guard(model: Model): Guard {
+    const guard = this.#guards.get(model.name) ?? new Guard(this.#room, model);
+    this.#guards.set(model.name, guard);
+    return guard;
   }
 
   get #db(): Db {
     return this.#room.db;
   }
-}
-
-async function notBuilt(what: string): Promise<never> {
-  throw new GodwitError('GW9001', `${what} is not built for MongoDB yet`);
 }
 
 /** Whether a connection string names a database: the driver would take `test`. */

@@ -123,10 +123,15 @@ export class TableDocuments {
     return encoded.size === 0 ? undefined : planUpdate(this.#tree, raw, encoded);
   }
 
+  /** Columns whose stored values are not of their types. */
+  unreadable(raw: Buffer): string[] {
+    return this.fields.filter((field) => !this.#isReadable(raw, field)).map(({ property }) => property);
+  }
+
   /** Columns in which two rows differ as this table would store them. */
   differing(a: Row, b: Row): string[] {
     return this.fields
-      .filter(({ property, column }) => !sameValue(column, a[property] ?? null, b[property] ?? null))
+      .filter(({ property, column }) => !isSame(column, a[property] ?? null, b[property] ?? null))
       .map(({ property }) => property);
   }
 
@@ -134,6 +139,16 @@ export class TableDocuments {
   #stands(raw: Buffer, field: Field, value: Value): boolean {
     try {
       return sameValue(field.column, this.#decodeField(raw, { ...field, column: field.column.nullable() }), value);
+    } catch (error) {
+      if (error instanceof GodwitError && error.code === 'GW5006') return false;
+      throw error;
+    }
+  }
+
+  #isReadable(raw: Buffer, field: Field): boolean {
+    try {
+      this.#decodeField(raw, field);
+      return true;
     } catch (error) {
       if (error instanceof GodwitError && error.code === 'GW5006') return false;
       throw error;
@@ -179,6 +194,16 @@ export class TableDocuments {
     const field = this.fields.find(({ path }) => path === this.idPath);
     if (field === undefined) throw new GodwitError('GW5008', `${this.name} is no list`);
     return field;
+  }
+}
+
+/** Values that the column cannot hold are the same as none. */
+function isSame(column: Column<Value, boolean>, a: Value, b: Value): boolean {
+  try {
+    return sameValue(column, a, b);
+  } catch (error) {
+    if (error instanceof GodwitError && error.code === 'GW5006') return false;
+    throw error;
   }
 }
 
