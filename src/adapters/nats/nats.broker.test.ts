@@ -1,5 +1,5 @@
-import { jetstream, jetstreamManager } from '@nats-io/jetstream';
-import { connect, type NatsConnection } from '@nats-io/transport-node';
+import { AckPolicy, jetstream, jetstreamManager } from '@nats-io/jetstream';
+import { connect, type NatsConnection, nanos } from '@nats-io/transport-node';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { describeDoorbellContract, expectRefused } from '../../../test/contract/doorbell.ts';
 import { type NatsOptions, startNats } from '../../../test/servers/nats.ts';
@@ -34,6 +34,8 @@ describeDoorbellContract('NATS JetStream', async () => {
         return state.subjects?.[subject] ?? 0;
       }),
     settled: async () => {},
+    // Servers before 2.10.14 (nats-server#5305) mislay one message given back while nobody pulls, until its wait is over.
+    keptBack: 1,
   };
 });
 
@@ -80,6 +82,71 @@ describe('NATS only', () => {
       `nats://${user}:${encodeURIComponent(password)}@127.0.0.1:${server.port}`;
     await expectRefused(natsDoorbell({ uri: login('godwit', 'wr0ng@/pass') }), 'GW2003', 'wr0ng@/pass');
     await expectRefused(natsDoorbell({ uri: login('stranger', 's3cret+s') }), 'GW2004', 's3cret+s');
+  });
+
+  test('the privileges that DESIGN.md names are enough', async () => {
+    const publish = [
+      'godwit.remodel.*',
+      '$JS.API.STREAM.INFO.GODWIT_REMODEL',
+      '$JS.API.STREAM.CREATE.GODWIT_REMODEL',
+      '$JS.API.CONSUMER.>',
+      '$JS.ACK.GODWIT_REMODEL.>',
+    ];
+    const server = await start({
+      credentials: { user: 'modest', password: 'x' },
+      config: `authorization { users: [ { user: modest, password: x, permissions: {
+        publish: ${JSON.stringify(publish)}, subscribe: ["_INBOX.>"] } } ] }`,
+    });
+    const bell = natsDoorbell({ uri: server.uri });
+    onTestFinished(() => bell.close());
+    const heard: string[] = [];
+    const stop = new AbortController();
+    const listening = bell.listen('mine', async (ids) => void heard.push(...ids), stop.signal);
+    await bell.ring('mine', ['x'], never);
+    await waitFor(() => heard.includes('x'), { timeoutMs: 30_000, what: 'the ring' });
+    stop.abort();
+    await listening;
+    expect(bell.counts).toMatchObject({ answered: 1, faults: 0 });
+  });
+
+  test('an answer slower than the acknowledgement wait is not doubled', async () => {
+    const server = await start();
+    const bell = natsDoorbell({ uri: server.uri, ackWaitMs: 600 });
+    onTestFinished(() => bell.close());
+    const stop = new AbortController();
+    const heard: string[] = [];
+    let finish = () => {};
+    const finished = new Promise<void>((resolve) => {
+      finish = resolve;
+    });
+    const listening = bell.listen(
+      'slow',
+      async (ids) => {
+        heard.push(...ids);
+        await finished;
+      },
+      stop.signal,
+    );
+    await bell.ring('slow', ['one', 'two'], never);
+    await waitFor(() => heard.length > 0, { timeoutMs: 30_000, what: 'the answer to begin' });
+    // How time passes for the server: a message that nobody says anything about comes for the third time.
+    await bell.ring('control', ['x'], never);
+    await withConnection(server.port, async (connection) => {
+      const manager = await jetstreamManager(connection);
+      await manager.consumers.add('GODWIT_REMODEL', {
+        durable_name: 'control',
+        filter_subject: 'godwit.remodel.control',
+        ack_policy: AckPolicy.Explicit,
+        ack_wait: nanos(600),
+      });
+      const control = await jetstream(connection).consumers.get('GODWIT_REMODEL', 'control');
+      for (let times = 0; times < 3; ) times = (await control.next({ expires: 30_000 }))?.info.deliveryCount ?? times;
+    });
+    finish();
+    await waitFor(() => bell.counts.answered === 2, { timeoutMs: 30_000, what: 'both to be answered' });
+    stop.abort();
+    await listening;
+    expect([...heard].sort()).toEqual(['one', 'two']);
   });
 
   test('a token logs in', async () => {

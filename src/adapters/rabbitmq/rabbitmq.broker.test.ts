@@ -47,6 +47,7 @@ describeDoorbellContract('RabbitMQ', async () => {
         while (await channel.get(`godwit.remodel.${remodel}`)) count += 1;
         return count;
       }),
+    keptBack: 0,
     // This broker writes its directory of quorum queues only so often, and forgets what is not in it.
     settled: async (remodel) => {
       await waitFor(() => queueIsOnDisk(server, `godwit.remodel.${remodel}`), { timeoutMs: 30_000, what: 'the queue' });
