@@ -1,34 +1,86 @@
 import { GodwitError } from '../../../kernel/errors.ts';
-import type { Entered, Identity, Owner, Row, State, Value } from '../../../kernel/remodel/index.ts';
+import type { Entered, FirstWrite, Identity, Owner, Row, State, Value } from '../../../kernel/remodel/index.ts';
 import { translate } from '../errors.ts';
 import { enterFunction } from './ddl.ts';
 import type { Executor } from './executor.ts';
 import { allowOne } from './guard-setting.ts';
 import { deleteRows, insertRows, patchRow, readOldRows, readStates, upsertOldRows, upsertRows } from './states.ts';
-import type { SqlModel, SqlTable } from './tables.ts';
-import { toText } from './values.ts';
+import type { SqlColumn, SqlModel, SqlTable } from './tables.ts';
+import { toText, writeExpression } from './values.ts';
 
-/** Takes the lock and asks who owns: the one round trip that a write costs more than a plain one. */
-export async function enter(exec: Executor, sql: SqlModel, identity: Identity): Promise<Entered> {
+/**
+ * Takes the lock and asks who owns; with `first`, carries that out in the same
+ * statement if the new model does. One round trip.
+ */
+export async function enter(
+  exec: Executor,
+  sql: SqlModel,
+  identity: Identity,
+  first: FirstWrite | undefined,
+): Promise<Entered> {
   try {
-    const { rows } = await exec.query(`select ${enterFunction(sql.model)}($1) as owner`, [identity]);
-    return new PgEntered(exec, sql, identity, rows[0]?.['owner'] as Owner);
+    const { text, params } = enterStatement(sql, identity, first);
+    const { rows } = await exec.query(text, params, 'prepared');
+    return new PgEntered(exec, sql, identity, rows[0]?.['owner'] as Owner, rows[0]?.['n'] === '1');
   } catch (error) {
     throw translate(error, `Writing an identity of ${sql.model.name}`);
   }
 }
 
+/**
+ * The write depends on the lock, and so waits for it. An UPDATE or DELETE that
+ * found its row before the lock was granted looks at it again as it is then
+ * (READ COMMITTED); a row that it did not find is left to a statement of its own.
+ */
+function enterStatement(
+  sql: SqlModel,
+  identity: Identity,
+  first: FirstWrite | undefined,
+): { text: string; params: (string | null)[] } {
+  const call = `${enterFunction(sql.model)}($1)`;
+  const params: (string | null)[] = [identity];
+  if (!first) return { text: `select ${call} as owner`, params };
+  const write = firstStatement(sql.byName(first.table), first, params, `(select owner from e) = 'new'`);
+  return {
+    text: `with e as materialized (select ${call} as owner), w as (${write} returning 1)
+           select (select owner from e) as owner, (select count(*) from w)::text as n`,
+    params,
+  };
+}
+
+function firstStatement(table: SqlTable, first: FirstWrite, params: (string | null)[], ifOwned: string): string {
+  const value = (column: SqlColumn, of: Value) => {
+    params.push(toText(of, column.type, column.sqlType));
+    return writeExpression(`$${params.length}`, column.type, column.sqlType);
+  };
+  if (first.kind === 'insert') {
+    const values = table.columns.map((column) => value(column, first.row[column.property] ?? null));
+    const names = table.columns.map(({ name }) => name);
+    return `insert into ${table.name} (${names.join(', ')}) select ${values.join(', ')} where ${ifOwned}`;
+  }
+  const { key, id, name } = table;
+  const where = [`${key.name} = $1::text::${key.sqlType}`, ifOwned];
+  if (id && first.id !== undefined) where.unshift(`${id.name} = ${value(id, first.id)}`);
+  if (first.kind === 'remove') return `delete from ${name} where ${where.join(' and ')}`;
+  const sets = table.columns
+    .filter(({ property }) => property in first.patch)
+    .map((column) => `${column.name} = ${value(column, first.patch[column.property] ?? null)}`);
+  return `update ${name} set ${sets.join(', ')} where ${where.join(' and ')}`;
+}
+
 class PgEntered implements Entered {
   readonly owner: Owner;
+  readonly didFirst: boolean;
   readonly #exec: Executor;
   readonly #sql: SqlModel;
   readonly #identity: Identity;
 
-  constructor(exec: Executor, sql: SqlModel, identity: Identity, owner: Owner) {
+  constructor(exec: Executor, sql: SqlModel, identity: Identity, owner: Owner, didFirst: boolean) {
     this.#exec = exec;
     this.#sql = sql;
     this.#identity = identity;
     this.owner = owner;
+    this.didFirst = didFirst;
   }
 
   readOld(): Promise<Row | undefined> {

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type pg from 'pg';
 import { GodwitError } from '../../../kernel/errors.ts';
 
@@ -9,7 +10,12 @@ export type TextRow = Readonly<Record<string, string | null>>;
 
 /** Runs one statement whose columns are all of type text. */
 export interface Executor {
-  query(sql: string, params?: readonly Param[]): Promise<{ readonly rows: readonly TextRow[]; readonly count: number }>;
+  query(
+    sql: string,
+    params?: readonly Param[],
+    /** A statement that comes again and again: the server keeps its plan with the connection, where the driver can. */
+    how?: 'prepared',
+  ): Promise<{ readonly rows: readonly TextRow[]; readonly count: number }>;
 }
 
 /** `pg`: a Client or PoolClient inside a transaction. */
@@ -38,25 +44,39 @@ export type PgTransaction = pg.ClientBase | KyselyLike | DrizzleLike | PrismaLik
 /** Values stay as the server's text: a driver's parser could round them. */
 const AS_TEXT = { getTypeParser: () => (value: string) => value };
 
-export function onPg(client: Pick<pg.ClientBase, 'query'>): Executor {
+/** `prepare`: whether prepared statements may be used; a pooler that hands each transaction another connection may forbid it. */
+export function onPg(client: Pick<pg.ClientBase, 'query'>, prepare = true): Executor {
   return {
-    query: async (text, values = []) => {
-      const result = await (client as unknown as PgLike).query({ text, values, types: AS_TEXT });
+    query: async (text, values = [], how) => {
+      const name = how === 'prepared' && prepare ? nameOf(text) : undefined;
+      const result = await (client as unknown as PgLike).query({ name, text, values, types: AS_TEXT });
       return { rows: result.rows, count: result.rowCount ?? result.rows.length };
     },
   };
+}
+
+const names = new Map<string, string>();
+
+/** Few texts are ever prepared: those of `enter`. */
+function nameOf(text: string): string {
+  let name = names.get(text);
+  if (name === undefined) {
+    name = `godwit-${createHash('sha256').update(text).digest('hex').slice(0, 32)}`;
+    names.set(text, name);
+  }
+  return name;
 }
 
 /**
  * The application's transaction as an executor.
  * @throws GodwitError GW1001 for anything that is none.
  */
-export function executorOf(tx: PgTransaction): Executor {
+export function executorOf(tx: PgTransaction, prepare: boolean): Executor {
   if (has<KyselyLike>(tx, 'executeQuery')) return onKysely(tx);
   if (has<PrismaLike>(tx, '$queryRawUnsafe')) return onPrisma(tx);
   const session = (tx as Partial<DrizzleLike>)._?.session;
-  if (session && has<PgLike>(session.client, 'query')) return onPg(session.client as unknown as pg.ClientBase);
-  if (has<PgLike>(tx, 'query')) return onPg(tx as unknown as pg.ClientBase);
+  if (session && has<PgLike>(session.client, 'query')) return onPg(session.client as unknown as pg.ClientBase, prepare);
+  if (has<PgLike>(tx, 'query')) return onPg(tx as unknown as pg.ClientBase, prepare);
   throw new GodwitError(
     'GW1001',
     'The transaction handed over is none of: pg client, Kysely transaction, Drizzle transaction, Prisma transaction',

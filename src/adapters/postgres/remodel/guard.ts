@@ -11,7 +11,6 @@ import { literal, type SqlModel } from './tables.ts';
 export async function guardWorks(exec: Executor, sql: SqlModel): Promise<boolean> {
   if (!(await isInPlace(exec, sql))) return false;
   const { old, model } = sql;
-  const { rows: before } = await exec.query('select coalesce(max(id), 0)::text as last from godwit.dirty');
   await exec.query('savepoint godwit_heartbeat');
   try {
     await exec.query(

@@ -6,6 +6,7 @@ import type {
   Control,
   ControlChange,
   Entered,
+  FirstWrite,
   Identity,
   Impact,
   Lease,
@@ -46,6 +47,11 @@ export interface PostgresStoreOptions {
   readonly pool: pg.Pool | string;
   /** Connections of a pool of our own. */
   readonly connections?: number;
+  /**
+   * Whether to keep the plan of the one statement that every write needs with the connection. Default: yes. Off for a
+   * pooler in transaction mode that does not carry prepared statements over.
+   */
+  readonly prepare?: boolean;
 }
 
 /** PostgreSQL as the store of a remodel. Tables' real types are read once and kept. */
@@ -53,9 +59,11 @@ export class PostgresRemodelStore implements RemodelStore<PgTransaction> {
   readonly kind = 'postgres';
   readonly #pool: pg.Pool;
   readonly #ownsPool: boolean;
+  readonly #prepare: boolean;
   readonly #tables = new Map<string, Promise<SqlModel>>();
 
-  constructor({ pool, connections }: PostgresStoreOptions) {
+  constructor({ pool, connections, prepare = true }: PostgresStoreOptions) {
+    this.#prepare = prepare;
     this.#ownsPool = typeof pool === 'string';
     this.#pool = typeof pool === 'string' ? makePool(pool, connections) : pool;
   }
@@ -129,13 +137,13 @@ export class PostgresRemodelStore implements RemodelStore<PgTransaction> {
     return notBuilt('measure');
   }
 
-  async enter(model: Model, tx: PgTransaction, identity: Identity): Promise<Entered> {
-    return enter(executorOf(tx), await this.#sql(model), identity);
+  async enter(model: Model, tx: PgTransaction, identity: Identity, first?: FirstWrite): Promise<Entered> {
+    return enter(executorOf(tx, this.#prepare), await this.#sql(model), identity, first);
   }
 
   async pendingState(model: Model, tx: PgTransaction | undefined, identity: Identity): Promise<State | undefined> {
     const sql = await this.#sql(model);
-    if (tx) return pendingState(executorOf(tx), sql, identity);
+    if (tx) return pendingState(executorOf(tx, this.#prepare), sql, identity);
     return this.#read('Reading a pending state', (exec) => pendingState(exec, sql, identity));
   }
 

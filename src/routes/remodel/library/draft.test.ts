@@ -14,7 +14,7 @@ function draftOf(old: Row | undefined, policy: 'pick' | 'block' | 'overflow' = '
   const model = subsMigration(policy);
   const entered = undefined as unknown as Entered;
   const editor = new MemoryEditor({ model, identity: '7', entered, old, mayAdopt: true });
-  const maker = new DraftMaker(model, '7', editor);
+  const maker = new DraftMaker(model, '7', async () => ({ editor, didFirst: false }));
   return { model, maker, m: maker.make() as unknown as Draft<Subs> };
 }
 const refused = (message: RegExp) =>

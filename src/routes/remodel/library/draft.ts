@@ -1,27 +1,47 @@
-import { keyOfIdentity, type Model, type Row, type Table, type Value } from '../../../kernel/remodel/index.ts';
+import {
+  type FirstWrite,
+  keyOfIdentity,
+  type Model,
+  type Row,
+  type Table,
+  type Value,
+} from '../../../kernel/remodel/index.ts';
+import { blockedList } from './blocked.ts';
 import type { Editor } from './editor.ts';
+import { freshId } from './row-id.ts';
 import { checkedId, checkedPatch, misuse, wholeRow } from './rows.ts';
 import type { AnyDraft } from './types.ts';
 
 /** What a list may not be called, because the draft has methods of these names. */
 export const TAKEN_NAMES: readonly string[] = ['create', 'delete', 'then'];
 
+/** Locks the identity and gives its editor; may carry out the first operation on the way. */
+export type Open = (first: FirstWrite | undefined) => Promise<{ readonly editor: Editor; readonly didFirst: boolean }>;
+
+/** The first operation as the store understands it, and what it answers. */
+interface First<T> {
+  readonly write: FirstWrite;
+  readonly answer: T;
+}
+
 /**
- * The `m` of a write. Operations are carried out one after the other in the
+ * The `m` of a write. The identity is locked with the first operation, in one
+ * round trip with it where that is a change. Operations are carried out one after the other in the
  * order of the calls, awaited or not; {@link Draft.settled} waits for all of
  * them and throws what any threw.
  */
 export class DraftMaker {
   readonly #model: Model;
-  readonly #editor: Editor;
+  readonly #open: Open;
   readonly #key: Row;
+  #editor: Editor | undefined;
   #last: Promise<unknown> = Promise.resolve();
   #failure: { readonly error: unknown } | undefined;
   #hasEnded = false;
 
-  constructor(model: Model, identity: string, editor: Editor) {
+  constructor(model: Model, identity: string, open: Open) {
     this.#model = model;
-    this.#editor = editor;
+    this.#open = open;
     this.#key = { [model.key]: keyOfIdentity(model, identity) };
   }
 
@@ -31,79 +51,119 @@ export class DraftMaker {
     return {
       [root]: this.#rootHandle(),
       ...Object.fromEntries(lists.map((list) => [list, this.#listHandle(list)])),
-      create: (row: Row) => this.#inTurn(() => this.#create(row)),
-      delete: () => this.#inTurn(() => this.#editor.deleteAll()),
+      create: (row: Row) => this.#inTurn((editor) => this.#create(editor, row)),
+      delete: () => this.#inTurn((editor) => editor.deleteAll()),
     };
   }
 
-  /** Waits for what was begun; afterwards no operation is possible. */
-  async settled(): Promise<void> {
+  /** Waits for what was begun; afterwards no operation is possible. Gives the editor that did it. */
+  async settled(): Promise<Editor> {
     await this.#last;
     this.#hasEnded = true;
     if (this.#failure !== undefined) throw this.#failure.error;
+    // A write without an operation locks and adopts all the same.
+    this.#editor ??= (await this.#open(undefined)).editor;
+    return this.#editor;
   }
 
   #rootHandle(): object {
     const { root } = this.#model;
     return {
-      get: () => this.#inTurn(() => this.#editor.root()),
-      set: (patch: Row) =>
-        this.#inTurn(async () => {
-          const change = checkedPatch(this.#model, root, patch);
-          this.#mustExist();
-          if (Object.keys(change).length > 0) await this.#editor.setRoot(change);
-        }),
+      get: () => this.#inTurn((editor) => editor.root()),
+      set: (patch: Row) => {
+        const change = () => checkedPatch(this.#model, root, patch);
+        return this.#inTurn(
+          async (editor) => {
+            const checked = change();
+            this.#mustExist(editor);
+            if (Object.keys(checked).length > 0) await editor.setRoot(checked);
+          },
+          () => this.#patchFirst(root, undefined, change()),
+        );
+      },
     };
   }
 
   #listHandle(list: string): object {
     return {
-      list: () => this.#inTurn(() => this.#editor.list(list)),
-      insert: (row: Row) => this.#inTurn(() => this.#insert(list, row)),
-      update: (id: Value, patch: Row) => this.#inTurn(() => this.#update(list, id, patch)),
-      delete: (id: Value) => this.#inTurn(() => this.#editor.remove(list, checkedId(this.#model, list, id))),
+      list: () => this.#inTurn((editor) => editor.list(list)),
+      insert: (row: Row) =>
+        this.#inTurn(
+          (editor) => this.#insert(editor, list, row),
+          () => this.#insertFirst(list, row),
+        ),
+      update: (id: Value, patch: Row) =>
+        this.#inTurn(
+          (editor) => this.#update(editor, list, id, patch),
+          () => this.#patchFirst(list, checkedId(this.#model, list, id), checkedPatch(this.#model, list, patch)),
+        ),
+      delete: (id: Value) =>
+        this.#inTurn(
+          (editor) => editor.remove(list, checkedId(this.#model, list, id)),
+          () => ({ write: { kind: 'remove', table: list, id: checkedId(this.#model, list, id) }, answer: true }),
+        ),
     };
   }
 
-  async #create(row: Row): Promise<void> {
-    const whole = wholeRow(this.#model, this.#model.root, row, this.#key);
-    if (this.#editor.exists) throw misuse(this.#model, 'create of an identity that exists');
-    await this.#editor.create(whole);
+  #patchFirst(table: string, id: Value | undefined, patch: Row): First<undefined> | undefined {
+    if (Object.keys(patch).length === 0) return undefined;
+    return { write: { kind: 'patch', table, id, patch }, answer: undefined };
   }
 
-  async #insert(list: string, row: Row): Promise<Row> {
+  #insertFirst(list: string, row: Row): First<Row> | undefined {
+    // Rows of this list are counted afterwards, by the editor that put them.
+    if (this.#model.inverse.policy === 'block' && list === blockedList(this.#model)) return undefined;
+    const whole = this.#wholeRow(list, row, freshId);
+    return { write: { kind: 'insert', table: list, row: whole }, answer: { ...whole } };
+  }
+
+  #wholeRow(list: string, row: Row, newId: () => Value): Row {
     const table = this.#model.to[list] as Table;
     const id = table.id as string;
-    this.#mustExist();
     const type = table.columns[id]?.type;
     const filled = { ...this.#key };
-    if ((row[id] ?? null) === null && (type === 'uuid' || type === 'text')) filled[id] = this.#editor.newId(list);
-    const whole = wholeRow(this.#model, list, row, filled);
-    await this.#editor.put(list, whole);
+    if ((row[id] ?? null) === null && (type === 'uuid' || type === 'text')) filled[id] = newId();
+    return wholeRow(this.#model, list, row, filled);
+  }
+
+  async #create(editor: Editor, row: Row): Promise<void> {
+    const whole = wholeRow(this.#model, this.#model.root, row, this.#key);
+    if (editor.exists) throw misuse(this.#model, 'create of an identity that exists');
+    await editor.create(whole);
+  }
+
+  async #insert(editor: Editor, list: string, row: Row): Promise<Row> {
+    this.#mustExist(editor);
+    const whole = this.#wholeRow(list, row, () => editor.newId(list));
+    await editor.put(list, whole);
     return { ...whole };
   }
 
-  async #update(list: string, id: Value, patch: Row): Promise<void> {
+  async #update(editor: Editor, list: string, id: Value, patch: Row): Promise<void> {
     const at = checkedId(this.#model, list, id);
     const change = checkedPatch(this.#model, list, patch);
-    this.#mustExist();
+    this.#mustExist(editor);
     if (Object.keys(change).length === 0) return;
-    if (!(await this.#editor.patch(list, at, change)))
-      throw misuse(this.#model, `${list} has no such row of this identity`);
+    if (!(await editor.patch(list, at, change))) throw misuse(this.#model, `${list} has no such row of this identity`);
   }
 
-  #mustExist(): void {
-    if (!this.#editor.exists)
-      throw misuse(this.#model, 'the identity does not exist, or was deleted: `create` it first');
+  #mustExist(editor: Editor): void {
+    if (!editor.exists) throw misuse(this.#model, 'the identity does not exist, or was deleted: `create` it first');
   }
 
   /** After a failure nothing more is done: the transaction is to be rolled back. */
-  #inTurn<T>(operation: () => Promise<T>): Promise<T> {
+  #inTurn<T>(operation: (editor: Editor) => Promise<T>, first?: () => First<T> | undefined): Promise<T> {
     if (this.#hasEnded)
       return Promise.reject(misuse(this.#model, 'an operation after its write had ended: await it, or return it'));
-    const turn = this.#last.then(() => {
+    const turn = this.#last.then(async () => {
       if (this.#failure !== undefined) throw this.#failure.error;
-      return operation();
+      if (this.#editor === undefined) {
+        const begin = first?.();
+        const { editor, didFirst } = await this.#open(begin?.write);
+        this.#editor = editor;
+        if (begin && didFirst) return begin.answer;
+      }
+      return operation(this.#editor);
     });
     this.#last = turn.catch((error: unknown) => {
       this.#failure ??= { error };

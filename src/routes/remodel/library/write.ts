@@ -1,3 +1,4 @@
+import { invariant } from '../../../kernel/errors.ts';
 import type { Control, Entered, Model, Owner, RemodelStore } from '../../../kernel/remodel/index.ts';
 import { DraftMaker } from './draft.ts';
 import type { Editor } from './editor.ts';
@@ -25,21 +26,30 @@ export interface Written {
 
 /**
  * One write, on whichever model owns the identity. In the steady state (the
- * new model owns it) it costs one round trip more than its own statements:
- * `enter`. With the policy `block`, an insert costs one more, to count.
+ * new model owns it) the first change takes the lock on its way: no round trip
+ * more than the statements themselves. With the policy `block`, or when the
+ * first operation is a read, it is one more.
  */
 export async function carryOut<Tx>(request: WriteRequest<Tx>): Promise<Written> {
   const { store, model, identity, tx, legacy } = request;
-  const entered = await store.enter(model, tx, identity);
-  if (entered.owner === 'old' && legacy !== undefined) {
-    await entered.allowOld();
-    return { answer: await legacy(), owner: 'old', hasAdopted: false };
+  const found: { entered?: Entered; hasAdopted?: boolean } = {};
+  if (legacy !== undefined) {
+    found.entered = await store.enter(model, tx, identity);
+    if (found.entered.owner === 'old') {
+      await found.entered.allowOld();
+      return { answer: await legacy(), owner: 'old', hasAdopted: false };
+    }
   }
-  const { editor, hasAdopted } = await editorFor(request, entered);
-  const draft = new DraftMaker(model, identity, editor);
+  const draft = new DraftMaker(model, identity, async (first) => {
+    found.entered ??= await store.enter(model, tx, identity, first);
+    const { editor, hasAdopted } = await editorFor(request, found.entered);
+    found.hasAdopted = hasAdopted;
+    return { editor, didFirst: found.entered.didFirst === true };
+  });
   const answer = await runWork(draft, request.work);
-  const movedLate = await editor.finish();
-  return { answer, owner: entered.owner, hasAdopted: hasAdopted || movedLate };
+  const movedLate = await (await draft.settled()).finish();
+  invariant(found.entered, 'A settled draft has entered its identity');
+  return { answer, owner: found.entered.owner, hasAdopted: found.hasAdopted === true || movedLate };
 }
 
 async function runWork(draft: DraftMaker, work: AnyWork): Promise<unknown> {
