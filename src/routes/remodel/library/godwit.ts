@@ -22,7 +22,8 @@ import {
 } from '../process/index.ts';
 import { Relay, type RelayStatus } from '../relay/index.ts';
 import { TAKEN_NAMES } from './draft.ts';
-import { type Gauge, type Latency, Metrics } from './metrics.ts';
+import { gaugesOf } from './gauges.ts';
+import { type Latency, Metrics } from './metrics.ts';
 import { readOld, readsNew } from './read.ts';
 import { misuse } from './rows.ts';
 import { Shadow } from './shadow.ts';
@@ -60,6 +61,7 @@ interface Member<Tx> {
 }
 
 const FLUSH_EVERY_MS = 1000;
+const NOBODY = '00000000-0000-0000-0000-000000000000';
 
 /** One per process of the application, beside its connection pool. Made by {@link createGodwit}. */
 export class Godwit<Tx> {
@@ -178,7 +180,12 @@ export class Godwit<Tx> {
   /** Called once, by {@link createGodwit}. */
   async start(): Promise<void> {
     const members = [...this.#members.values()];
-    await Promise.all(members.map(({ watch }) => watch.start(this.#stop.signal)));
+    await Promise.all(
+      members.map(async ({ watch, model }) => {
+        await watch.start(this.#stop.signal);
+        if (watch.control?.phase !== 'retired') await this.#warmUp(model);
+      }),
+    );
     for (const { relay } of members) relay?.start();
     this.#flushing = this.#flush();
   }
@@ -206,6 +213,15 @@ export class Godwit<Tx> {
     }
   }
 
+  /**
+   * A store reads the shape of its tables when it first needs it. That must not be inside a write: the application
+   * may hold the last connection of the pool by then.
+   */
+  async #warmUp(model: Model): Promise<void> {
+    const type = model.from.columns[model.key]?.type;
+    await this.#store.pendingState(model, undefined, type === 'uuid' ? NOBODY : '0');
+  }
+
   #member(model: Model, isRelay: boolean): Member<Tx> {
     for (const as of Object.keys(model.to)) {
       if (TAKEN_NAMES.includes(as))
@@ -227,26 +243,6 @@ export class Godwit<Tx> {
   #isSampled(phase: string | undefined, shadow = 0): boolean {
     return shadow > 0 && (phase === 'verified' || phase === 'reads') && Math.random() * BUCKETS < shadow;
   }
-}
-
-function gaugesOf({ remodel, control, ageMs, relay }: RemodelStatus): Gauge[] {
-  const labels = { remodel };
-  const gauges: Gauge[] = [{ family: 'godwit_control_age_seconds', labels, value: ageMs / 1000 }];
-  if (control !== undefined)
-    gauges.push(
-      { family: 'godwit_control_epoch', labels, value: control.epoch },
-      { family: 'godwit_ramp_ratio', labels, value: control.ramp / BUCKETS },
-      { family: 'godwit_reads_ratio', labels, value: control.reads / BUCKETS },
-    );
-  if (relay === undefined) return gauges;
-  gauges.push(
-    { family: 'godwit_relay_applied_total', labels, value: relay.applied },
-    { family: 'godwit_relay_quarantined_total', labels, value: relay.quarantined },
-    { family: 'godwit_relay_lag_seconds', labels, value: relay.lagMs / 1000 },
-  );
-  for (const { task, failures } of relay.tasks)
-    gauges.push({ family: 'godwit_relay_failures', labels: { ...labels, task }, value: failures });
-  return gauges;
 }
 
 /**

@@ -219,3 +219,18 @@ test('a steady-state write costs no round trip more than its statement', async (
     client.release(true);
   }
 });
+
+test('a pool of one connection is enough, which the application holds while it writes and reads', async () => {
+  const { model } = await setUp('pick', 10_000);
+  const app = await startProcess(server.uri, [model], { max: 1 });
+  try {
+    const email = await app.tx(async (tx) => {
+      await app.godwit.write(model, 1, tx, (m) => m.customer.set({ email: 'one@x' }));
+      const sides = { old: (row?: { email: string } | null) => row?.email, new: () => 'new' };
+      return app.godwit.read(model, 1, sides, { tx });
+    });
+    expect(email).toBe('one@x');
+  } finally {
+    await app.close();
+  }
+});
