@@ -15,7 +15,12 @@ export { makeSelection, type Selection } from './namespaces.ts';
 export { planChunks, sizeOf } from './partition.ts';
 export { clusterTime, secondsOf } from './position.ts';
 export { preflight } from './preflight/index.ts';
-export { type MongoRemodelOptions, MongoRemodelStore } from './remodel/index.ts';
+export {
+  describeCollection,
+  MongoRemodelAdmin,
+  type MongoRemodelOptions,
+  MongoRemodelStore,
+} from './remodel/index.ts';
 export { createCollection, createIndexes, dropCollection, splitIndexes } from './structure.ts';
 export { copyUsersAndRoles } from './users/index.ts';
 export { compareKeys } from './verify/recheck.ts';

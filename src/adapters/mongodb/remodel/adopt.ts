@@ -144,7 +144,7 @@ async function lockAll(
   identities: readonly Identity[],
   session: ClientSession,
 ): Promise<void> {
-  const update = lockUpdate(model, { kind: 'hold', isWaiting: false });
+  const update = lockUpdate(model, { kind: 'clear' });
   const writes = identities.map((identity) => ({
     updateOne: { filter: { _id: idOf(model, identity) }, update, upsert: true },
   }));

@@ -44,7 +44,7 @@ export async function carryIdentity(
   const view = await viewIdentity(db, documents, identity, session);
   if (purpose === 'relay' && view.waiting === undefined) return false;
   if (view.owner === 'none') {
-    await lockIdentity(db, model, identity, session, { kind: 'settled' });
+    await lockIdentity(db, model, identity, session, { kind: 'clear' });
     return false;
   }
   const ours = view.owner === 'new' ? stateOf(documents, view) : undefined;

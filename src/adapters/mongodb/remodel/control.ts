@@ -105,8 +105,7 @@ export async function writeAudit(
 export function noteAudit({ client, db }: Room, model: Model, event: string, data: Record<string, unknown>) {
   return transact(client, `noting ${event} of ${model.name}`, async (session) => {
     const control = await findControl(db, model, session);
-    if (control === undefined) throw notCreated(model.name);
-    await writeAudit(db, model, control.epoch, event, data, session);
+    await writeAudit(db, model, control?.epoch ?? 0, event, data, session);
   });
 }
 

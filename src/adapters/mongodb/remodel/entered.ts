@@ -70,13 +70,13 @@ class EnteredIdentity implements Entered {
     this.#identity = identity;
     this.#view = view;
     this.#rows = new NewRows(db, session, documents, identity, view.documents);
-    this.#isQueued = view.waiting !== undefined;
+    this.#isQueued = view.waiting !== undefined && view.owner !== 'none';
     this.owner = ownerOf(documents.model, identity, view);
   }
 
   /** Called once, before anything else. */
   async lock(): Promise<void> {
-    if (this.owner === 'old') await this.#lock({ kind: 'hold', isWaiting: this.#isQueued });
+    if (this.owner === 'old') await this.#lock({ kind: 'clear' });
     else await this.#queue();
   }
 
@@ -147,7 +147,7 @@ class EnteredIdentity implements Entered {
   /** Remembers that the old row has to follow, and what it is until then. */
   async #queue(): Promise<void> {
     if (this.#isQueued || !isQueued(this.#view.control)) {
-      await this.#lock({ kind: 'hold', isWaiting: this.#isQueued });
+      await this.#lock({ kind: this.#isQueued ? 'touch' : 'clear' });
       return;
     }
     await this.#lock({ kind: 'queue', base: await this.#base() });

@@ -1,17 +1,25 @@
 import { Long } from 'mongodb';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { type ReplicaSet, startReplicaSet } from '../../../../test/servers/index.ts';
 import { customersModel, Shop } from './customers.test-support.ts';
 import { MongoRemodelStore } from './store.ts';
 
 let rs: ReplicaSet;
 let shops = 0;
-const open = async () => Shop.open(await rs.client(), `life${++shops}`, customersModel());
+const opened: Shop[] = [];
+const open = async () => {
+  const shop = await Shop.open(await rs.client(), `life${++shops}`, customersModel());
+  opened.push(shop);
+  return shop;
+};
 
 beforeAll(async () => {
   rs = await startReplicaSet();
 });
 afterAll(() => rs?.stop());
+afterEach(async () => {
+  for (const { store } of opened.splice(0)) await store.close();
+});
 
 test('create can be repeated, refuses another definition, and drop takes away what it made', async () => {
   const shop = await open();
@@ -142,6 +150,7 @@ test('the old collection is trapped, given back, trapped again and retired', asy
   expect(await store.relay(model, 10)).toMatchObject({ applied: 0 });
   expect(await shop.verify()).toMatchObject({ pending: 2, missing: 0, extra: 0, different: 0 });
   await store.untrap(model);
+  expect(await store.guardWorks(model)).toBe(true);
   expect((await shop.old(1))?.['email']).toBe('a');
   await shop.ramp(10_000, 'reads');
   await shop.relayAll();

@@ -2,7 +2,7 @@ import type { ClientSession } from 'mongodb';
 import type { Identity, Impact, Model } from '../../../kernel/remodel/index.ts';
 import { findControl } from './control.ts';
 import { collectionOf, documentsOf, type ModelDocuments, RAW, rawDocuments } from './documents.ts';
-import { notCreated, oldCollection, stateOf, viewIdentity } from './identity-view.ts';
+import { oldCollection, stateOf, viewIdentity } from './identity-view.ts';
 import { NewRows } from './new-rows.ts';
 import { lockIdentity } from './outbox.ts';
 import type { Room } from './relay.ts';
@@ -54,8 +54,7 @@ export async function measureImpact(room: Room, model: Model, samples: number): 
 
 export async function sampleOld({ db }: Room, documents: ModelDocuments, limit: number): Promise<Buffer[]> {
   const control = await findControl(db, documents.model);
-  if (control === undefined) throw notCreated(documents.model.name);
-  const found = await oldCollection(db, documents, control)
+  const found = await oldCollection(db, documents, control ?? { isTrapped: false })
     .aggregate([{ $sample: { size: Math.max(1, limit) } }], RAW)
     .toArray();
   return rawDocuments(found).slice(0, limit);

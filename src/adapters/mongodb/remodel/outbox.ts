@@ -35,8 +35,10 @@ export function waitingOf(model: Model): Document {
 }
 
 export type Lock =
-  /** Nothing is to be carried. `isWaiting`: something was already, and stays so. */
-  | { readonly kind: 'hold'; readonly isWaiting: boolean }
+  /** What waits goes on waiting. */
+  | { readonly kind: 'touch' }
+  /** The old document is the truth: nothing waits, whatever an earlier transaction had in mind. */
+  | { readonly kind: 'clear' }
   /** New rows change: the old one is to follow. */
   | { readonly kind: 'queue'; readonly base: Row | undefined | 'unknown' }
   /** The old document is written next, past nobody. */
@@ -57,16 +59,14 @@ export async function lockIdentity(
 
 export function lockUpdate(model: Model, lock: Lock): UpdateFilter<OutboxDocument> & Document {
   switch (lock.kind) {
-    case 'hold':
-      return lock.isWaiting ? { $inc: { n: 1 } } : { $inc: { n: 1 }, $currentDate: { idle: true } };
+    case 'touch':
+      return { $inc: { n: 1 } };
+    case 'clear':
+      return { $inc: { n: 1 }, ...NOTHING_WAITS };
     case 'write old':
       return { $inc: { n: 1, w: 1 } };
     case 'settled':
-      return {
-        $inc: { n: 1, w: 1 },
-        $unset: { at: '', base: '', stuck: '' },
-        $currentDate: { idle: true },
-      };
+      return { $inc: { n: 1, w: 1 }, ...NOTHING_WAITS };
     case 'queue': {
       const isKnown = lock.base !== 'unknown';
       const base = lock.base === 'unknown' ? {} : { base: documentsOf(model).remembered.encode(lock.base) };
@@ -79,3 +79,5 @@ export function lockUpdate(model: Model, lock: Lock): UpdateFilter<OutboxDocumen
     }
   }
 }
+
+const NOTHING_WAITS = { $unset: { at: '', base: '', stuck: '' }, $currentDate: { idle: true } } as const;

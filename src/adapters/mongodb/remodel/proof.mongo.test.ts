@@ -1,3 +1,6 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { Double, Int32, Long } from 'mongodb';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type ReplicaSet, startReplicaSet } from '../../../../test/servers/index.ts';
@@ -92,4 +95,45 @@ test('no false alarm under live writes, in one snapshot or in many', async () =>
   }
   await shop.relayAll();
   expect(await shop.verify()).toMatchObject({ pending: 0, different: 0 });
+});
+
+test('what is missing, a snapshot in files, and the archive', async () => {
+  const shop = await open();
+  const { store, model } = shop;
+  const signal = new AbortController().signal;
+  await shop.ramp(10_000);
+  for (let id = 1; id <= 7; id += 1) await shop.customer(id, `"${id}",\n`, id === 1 ? undefined : 'gold');
+  expect((await store.admin.sample(model, 100)).map(({ customerId }) => customerId).sort()).toHaveLength(7);
+  await store.adopt(model, ['1', '2', '3']);
+  await shop.write('3', (entered) => entered.deleteNew());
+  await shop.setEmail('2', 'waits');
+  await shop.collection('customers').updateOne(key(7), { $set: { email: 7 } });
+  await store.adopt(model, ['7']);
+  const missing: (readonly string[])[] = [];
+  for await (const batch of store.admin.missing(model, 2, signal)) missing.push(batch);
+  expect(missing).toEqual([['4', '5'], ['6']]);
+
+  const folder = await mkdtemp(join(tmpdir(), 'godwit-export-'));
+  try {
+    const files = await store.admin.exportSnapshot(model, folder, true, signal);
+    const read = (file: string) => readFile(file, 'utf8');
+    expect(files.columns).toEqual(['customerId', 'email', 'plan', 'amount', 'rest']);
+    expect(await read(files.newFile)).toBe('k,c0,c1,c2,c3,c4\n"1","1","""1"",\n",,,\n"2","2","waits","gold","5",\n');
+    const old = await read(files.oldFile);
+    expect(old).toContain('"1","1","""1"",\n",,,\n"2","2","""2"",\n","gold","5",\n');
+    expect(old).toContain('"7","7","\u0001unreadable","gold","5",\n');
+    expect(await read(files.pendingFile)).toBe('k\n"2"\n"3"\n"7"\n');
+    expect(await read(files.tombstoneFile)).toBe('k\n"3"\n');
+    expect(await store.admin.archive(model, join(folder, 'archive.csv'), signal)).toBe(7);
+    const [, first] = (await read(join(folder, 'archive.csv'))).split('\n"');
+    expect(first).toContain('{""_id"":{""$numberLong"":""1""},""email"":');
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+  await shop.collection('customers').updateOne(key(7), { $set: { email: '7' } });
+  expect(await store.admin.retryQuarantine(model)).toBe(1);
+  expect(await store.adopt(model, ['7'])).toEqual({ adopted: 1, quarantined: 0 });
+  expect(await store.admin.lockWaits(model)).toBe(0);
+  await store.admin.note(model, 'noted', { x: 1 });
+  expect((await store.audit(model, 1))[0]).toMatchObject({ event: 'noted', data: { x: 1 } });
 });

@@ -29,6 +29,8 @@ export interface Scanned {
 export interface ScanOptions {
   /** All of the documents; otherwise only their keys. */
   readonly byValue: boolean;
+  /** Only old collection and root. */
+  readonly withoutLists?: boolean;
   readonly signal: AbortSignal;
   /** Told of each snapshot when its reading begins. */
   readonly onSnapshot: (name: string) => void;
@@ -39,7 +41,8 @@ export interface ScanOptions {
 /** Well below `minSnapshotHistoryWindowInSeconds`, 300 by default: a snapshot older than that may be gone. */
 const SNAPSHOT_MS = 180_000;
 const BATCH = 1_000;
-const SNAPSHOT_GONE = new Set([239, 246]);
+/** SnapshotTooOld, SnapshotUnavailable, CursorNotFound: whoever reads may take his time. */
+const SNAPSHOT_GONE = new Set([239, 246, 43]);
 /** A collection made a moment ago is not in the snapshot yet. */
 const MOST_IN_VAIN = 20;
 
@@ -137,8 +140,7 @@ class SnapshotRange {
     if (least === undefined) return undefined;
     const oldDocument = (await takeAll(old, least))[0];
     const found: Record<string, Buffer[]> = {};
-    for (const [index, as] of Object.keys(this.#documents.new).entries())
-      found[as] = await takeAll(tables[index] as KeyedStream, least);
+    for (const [index, [as]] of this.#tables.entries()) found[as] = await takeAll(tables[index] as KeyedStream, least);
     const identity = this.#identityOf(oldDocument, found, least);
     this.#last = least;
     return {
@@ -168,6 +170,11 @@ class SnapshotRange {
     return key.type === 0x0a ? 'null' : jsonText(key.type, key.buf, key.start, key.end);
   }
 
+  get #tables(): readonly (readonly [string, TableDocuments])[] {
+    const { model, root, new: tables } = this.#documents;
+    return this.#options.withoutLists === true ? [[model.root, root]] : Object.entries(tables);
+  }
+
   async #marks(): Promise<Marks> {
     const { model } = this.#documents;
     const named = async (collection: string, filter: Document) => {
@@ -185,12 +192,12 @@ class SnapshotRange {
   }
 
   async #streams(): Promise<KeyedStream[]> {
-    const { model, old, new: tables } = this.#documents;
+    const { model, old } = this.#documents;
     const control = await findControl(this.#db, model, this.#session);
     if (control === undefined) throw notCreated(model.name);
     const name = oldCollection(this.#db, this.#documents, control).collectionName;
     this.#options.onSnapshot(snapshotName(this.#session));
-    const streams = [this.#stream(old, name), ...Object.values(tables).map((table) => this.#stream(table, table.name))];
+    const streams = [this.#stream(old, name), ...this.#tables.map(([, table]) => this.#stream(table, table.name))];
     for (const stream of streams) await this.#skipSeen(stream);
     return streams;
   }

@@ -121,6 +121,9 @@ test('a field of another type is an error, and its identity goes to quarantine u
   await shop.ramp(10_000, 'sealed');
   expect(await store.adopt(model, ['1', '2'])).toEqual({ adopted: 1, quarantined: 1 });
   expect(await store.backlog(model)).toMatchObject({ quarantined: 1 });
+  expect(await store.admin.quarantine(model, 10)).toMatchObject([
+    { identity: '2', reason: expect.stringContaining('customers, email: a 32-bit integer where the column is text') },
+  ]);
   await shop.collection('customers').updateOne({ _id: Long.fromNumber(2) }, { $set: { email: 'b' } });
   expect(await store.adopt(model, ['1', '2'])).toEqual({ adopted: 1, quarantined: 0 });
   expect(await store.backlog(model)).toMatchObject({ quarantined: 0, owned: 2 });

@@ -17,6 +17,7 @@ import type {
   VerifyResult,
 } from '../../../kernel/remodel/index.ts';
 import { fromDriver } from '../errors.ts';
+import { MongoRemodelAdmin } from './admin.ts';
 import { adoptAll } from './adopt.ts';
 import { readBacklog } from './backlog.ts';
 import { asControl, changeControl, findControl, readAudit, readLeases, writeLease } from './control.ts';
@@ -191,6 +192,11 @@ export class MongoRemodelStore implements RemodelStore<ClientSession> {
 
   retire(model: Model): Promise<void> {
     return retireOld(this.#room, model);
+  }
+
+  /** What the commands ask beside the protocol; on the same client. */
+  get admin(): MongoRemodelAdmin {
+    return new MongoRemodelAdmin(this.#room);
   }
 
   async close(): Promise<void> {
