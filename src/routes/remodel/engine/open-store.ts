@@ -28,7 +28,9 @@ export async function openStore(model: Model, db: string, connections: number): 
       close: () => store.close(),
     };
   }
-  throw new GodwitError('GW1001', 'mongodb is not there in this build');
+  const { MongoRemodelStore } = await import('../../../adapters/mongodb/index.ts');
+  const store = await MongoRemodelStore.connect(db);
+  return { store: store as unknown as AnyStore, admin: store.admin, close: () => store.close() };
 }
 
 /** The columns of a table or collection, for `init`. */
@@ -37,5 +39,6 @@ export async function describeTable(db: string, table: string): Promise<readonly
     const { describePostgresTable } = await import('../../../adapters/postgres/index.ts');
     return describePostgresTable(db, table);
   }
-  throw new GodwitError('GW1001', 'init is not there in this build');
+  const { describeCollection } = await import('../../../adapters/mongodb/index.ts');
+  return describeCollection(db, table);
 }
