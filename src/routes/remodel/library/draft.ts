@@ -66,6 +66,12 @@ export class DraftMaker {
     return this.#editor;
   }
 
+  /** Waits for what was begun, whatever became of it: the application is about to roll back. */
+  async abandoned(): Promise<void> {
+    await this.#last;
+    this.#hasEnded = true;
+  }
+
   #rootHandle(): object {
     const { root } = this.#model;
     return {
@@ -113,6 +119,8 @@ export class DraftMaker {
   #insertFirst(list: string, row: Row): First<Row> | undefined {
     // Rows of this list are counted afterwards, by the editor that put them.
     if (this.#model.inverse.policy === 'block' && list === blockedList(this.#model)) return undefined;
+    // A row that came with its id may be there, and is replaced then.
+    if ((row[(this.#model.to[list] as Table).id as string] ?? null) !== null) return undefined;
     const whole = this.#wholeRow(list, row, freshId);
     return { write: { kind: 'insert', table: list, row: whole }, answer: { ...whole } };
   }

@@ -88,7 +88,8 @@ export class Godwit<Tx> {
 
   /**
    * Changes one identity inside the application's transaction, on whichever
-   * model owns it. Takes a lock on the identity until that transaction ends.
+   * model owns it. The first operation of `m` locks the identity until that
+   * transaction ends: what the write depends on is read through `m`, not before it.
    * After an error the transaction must be rolled back: part of the write may
    * have been done. Outside of a transaction (a `tx` that commits each statement)
    * nothing is guaranteed; that cannot be noticed here.

@@ -220,9 +220,42 @@ test('a steady-state write costs no round trip more than its statement', async (
   }
 });
 
+test('an insert with an id that is there replaces the row, as the first operation and later', async () => {
+  for (const ramp of [0, 10_000]) {
+    const { write } = await setUp('pick', ramp);
+    const id = (await write(2, (m) => m.subscription.list()))[0]?.id as string;
+    await write(2, (m) => m.subscription.insert({ id, plan: 'first', amount: '1' }));
+    expect(await write(2, (m) => m.subscription.list())).toMatchObject([{ id, plan: 'first' }]);
+    await write(2, async (m) => {
+      await m.customer.set({ email: 'r@x' });
+      await m.subscription.insert({ id, plan: 'later', amount: '1' });
+    });
+    expect(await write(2, (m) => m.subscription.list())).toMatchObject([{ id, plan: 'later' }]);
+  }
+});
+
+test('a write that throws before its first operation leaves the identity alone', async () => {
+  const { model, write } = await setUp('pick', 10_000);
+  await expect(write(2, () => Promise.reject(new Error('no')))).rejects.toThrow('no');
+  const client = await operator.pool.connect();
+  try {
+    await client.query('BEGIN');
+    const app = await startProcess(server.uri, [model], { relay: false });
+    processes.push(app);
+    await app.godwit.write(model, 2, client, () => Promise.reject(new Error('no'))).catch(() => undefined);
+    const { rows } = await client.query(
+      "SELECT count(*)::int n FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()",
+    );
+    expect(rows[0].n).toBe(0);
+    await client.query('ROLLBACK');
+  } finally {
+    client.release();
+  }
+});
+
 test('a pool of one connection is enough, which the application holds while it writes and reads', async () => {
   const { model } = await setUp('pick', 10_000);
-  const app = await startProcess(server.uri, [model], { max: 1 });
+  const app = await startProcess(server.uri, [model], { max: 1, relay: false });
   try {
     const email = await app.tx(async (tx) => {
       await app.godwit.write(model, 1, tx, (m) => m.customer.set({ email: 'one@x' }));

@@ -57,8 +57,8 @@ async function runWork(draft: DraftMaker, work: AnyWork): Promise<unknown> {
   try {
     answer = await work(draft.make());
   } catch (error) {
-    // What was begun ends before the application rolls back; its own failure is the same or a consequence.
-    await draft.settled().catch(() => undefined);
+    // What was begun ends before the application rolls back; what it threw is the same failure, or the cause of it.
+    await draft.abandoned();
     throw error;
   }
   await draft.settled();
