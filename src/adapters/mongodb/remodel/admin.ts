@@ -11,12 +11,16 @@ import type {
 import { findControl, noteAudit } from './control.ts';
 import { documentsOf, RAW, rawDocuments } from './documents.ts';
 import { archiveOld, exportFiles } from './export.ts';
+import { type DirtyDocument, noteDirty } from './guard.ts';
 import { oldCollection } from './identity-view.ts';
 import { CONTROL, identityOfId, idsOf } from './names.ts';
 import { outboxOf } from './outbox.ts';
 import type { Room } from './relay.ts';
 import { type Scanned, scan } from './scan.ts';
-import { storeError } from './transactions.ts';
+import { storeError, transact } from './transactions.ts';
+
+/** Identities let go in one transaction. */
+const FREED_AT_ONCE = 500;
 
 export class MongoRemodelAdmin implements RemodelAdmin {
   readonly #room: Room;
@@ -28,7 +32,8 @@ export class MongoRemodelAdmin implements RemodelAdmin {
   async *missing(model: Model, batch: number, signal: AbortSignal): AsyncGenerator<readonly Identity[]> {
     const documents = documentsOf(model);
     const found: Identity[] = [];
-    for await (const scanned of scan(this.#room, documents, { byValue: false, signal, onSnapshot: () => undefined })) {
+    const options = { byValue: false, withoutLists: true, signal, onSnapshot: () => undefined };
+    for await (const scanned of scan(this.#room, documents, options)) {
       for (const one of scanned) if (isMissing(one, model.root)) found.push(one.identity);
       while (found.length >= batch) yield found.splice(0, batch);
     }
@@ -69,17 +74,29 @@ export class MongoRemodelAdmin implements RemodelAdmin {
     }
   }
 
-  /** What waits for the relay is asked for again at once; the rest is in the next list of the backfill. */
+  /**
+   * What waits for the relay is asked for again at once, and what was written
+   * past the library is looked at again; the rest is in the next list of the backfill.
+   */
   async retryQuarantine(model: Model): Promise<number> {
-    const { db } = this.#room;
-    try {
-      const { deletedCount } = await db
-        .collection<{ _id: string }>(CONTROL.quarantine)
-        .deleteMany({ _id: idsOf(model) });
-      await outboxOf(db).updateMany({ _id: idsOf(model), stuck: true }, { $unset: { stuck: '' } });
-      return deletedCount;
-    } catch (error) {
-      throw storeError(error, `emptying the quarantine of ${model.name}`);
+    const { client, db } = this.#room;
+    const quarantine = db.collection<{ _id: string }>(CONTROL.quarantine);
+    for (let freed = 0; ; ) {
+      const some = await transact(client, `emptying the quarantine of ${model.name}`, async (session) => {
+        const options = { session, projection: { _id: 1 } } as const;
+        const found = await quarantine
+          .find({ _id: idsOf(model) }, options)
+          .limit(FREED_AT_ONCE)
+          .toArray();
+        if (found.length === 0) return 0;
+        const _id = { $in: found.map((each) => each._id) };
+        await quarantine.deleteMany({ _id }, { session });
+        await outboxOf(db).updateMany({ _id, stuck: true }, { $unset: { stuck: '' } }, { session });
+        await db.collection<DirtyDocument>(CONTROL.dirty).bulkWrite(found.map(noteDirty), { session });
+        return found.length;
+      });
+      freed += some;
+      if (some < FREED_AT_ONCE) return freed;
     }
   }
 

@@ -133,3 +133,20 @@ test('reject is refused, because there is no honest way', async () => {
     shop.store.change(shop.model, control?.epoch ?? 0, { guard: 'reject' }, 'guard', {}),
   ).rejects.toMatchObject({ code: 'GW1001' });
 });
+
+test('a write past the library that cannot be understood is set aside, and looked at again when asked for', async () => {
+  const shop = await open();
+  const { store, model } = shop;
+  await shop.customer(1, 'a');
+  await store.adopt(model, ['1']);
+  await past(shop, 1, { $set: { email: 5 } });
+  await store.settleDirty(model, 10);
+  expect(await store.backlog(model)).toMatchObject({ quarantined: 1, dirty: 0 });
+  await past(shop, 1, { $set: { email: 'mended' } });
+  await store.guardWorks(model);
+  await shop.collection('godwit_dirty').deleteMany({}); // as if it had been mended before it was looked at
+  expect(await store.admin.retryQuarantine(model)).toBe(1);
+  expect(await store.settleDirty(model, 10)).toBe(1);
+  expect((await state(shop, '1'))?.['customer']).toMatchObject([{ email: 'mended' }]);
+  expect(await store.backlog(model)).toMatchObject({ quarantined: 0, dirty: 0 });
+});

@@ -1,6 +1,6 @@
 import type { ChangeStream, Document, ResumeToken } from 'mongodb';
 import { GodwitError } from '../../../kernel/errors.ts';
-import type { Identity, Model } from '../../../kernel/remodel/index.ts';
+import type { Model } from '../../../kernel/remodel/index.ts';
 import { fromDriver } from '../errors.ts';
 import { documentsOf } from './documents.ts';
 import { GuardEvents } from './guard-events.ts';
@@ -128,18 +128,13 @@ export class Guard {
         },
       );
       if (matchedCount === 0) return false;
-      const notes = dirty.map((identity) => this.#note(identity));
+      const notes = dirty.map((identity) => noteDirty({ _id: idOf(this.#model, identity) }));
       if (notes.length > 0) await this.#room.db.collection<DirtyDocument>(CONTROL.dirty).bulkWrite(notes, { session });
       return true;
     });
     if (isStored) this.#token = token;
     else await this.#closeStream();
     return isStored;
-  }
-
-  #note(identity: Identity) {
-    const filter = { _id: idOf(this.#model, identity) };
-    return { updateOne: { filter, update: { $inc: { n: 1 }, $currentDate: { at: true as const } }, upsert: true } };
   }
 
   async #open(): Promise<ChangeStream> {
@@ -172,6 +167,12 @@ export interface DirtyDocument {
   /** Writes counted, so that one which comes while another is dealt with is not forgotten. */
   readonly n: number;
   readonly at: Date;
+}
+
+/** Has `settleDirty` look at an identity. */
+export function noteDirty({ _id }: { readonly _id: string }) {
+  const update = { $inc: { n: 1 }, $currentDate: { at: true as const } };
+  return { updateOne: { filter: { _id }, update, upsert: true } };
 }
 
 /** Begins to follow from now, if nobody has. Part of `create`. */
