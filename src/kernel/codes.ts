@@ -69,8 +69,24 @@ export const CODES = {
   GW1007: {
     title: 'The transaction has an isolation level that cannot be used',
     disposition: 'operator',
-    cause: 'A transaction that calls `write` runs as REPEATABLE READ or SERIALIZABLE: it would decide by a snapshot older than the lock it waits for.',
-    remedy: 'Run transactions that call `write` as READ COMMITTED, the default; `write` itself serialises on the identity.',
+    cause:
+      'A transaction that calls `write` runs as REPEATABLE READ or SERIALIZABLE: it would decide by a snapshot older than the lock it waits for.',
+    remedy:
+      'Run transactions that call `write` as READ COMMITTED, the default; `write` itself serialises on the identity.',
+  },
+  GW1008: {
+    title: 'The comparison engine is not on this machine',
+    disposition: 'operator',
+    cause: 'DuckDB has no binary for this platform or was not installed, or there is no `spark-submit`.',
+    remedy:
+      'DuckDB comes with `npm install`, unless optional packages are left out. For Spark install Spark 4 and Java 17 or newer and set SPARK_HOME, or put `spark-submit` on the PATH. `--engine live` needs neither.',
+  },
+  GW1009: {
+    title: 'The offline comparison failed',
+    disposition: 'operator',
+    cause: 'The engine ran out of memory or disk, was ended from outside, or could not read the files of the snapshot.',
+    remedy:
+      'Mend what the message names (free space, more memory), then repeat the command: it begins with a new snapshot. Nothing in the database was changed.',
   },
   GW2001: {
     title: 'Preflight found something that bars the migration',
@@ -105,8 +121,10 @@ export const CODES = {
   GW2006: {
     title: 'The tables do not fit the definition',
     disposition: 'operator',
-    cause: 'A table or column of the definition is missing, has another type, or lacks the unique index that tells its rows apart.',
-    remedy: 'Correct the table or the definition; the message lists all of it. `godwit remodel create --dry-run` prints what would be made.',
+    cause:
+      'A table or column of the definition is missing, has another type, or lacks the unique index that tells its rows apart.',
+    remedy:
+      'Correct the table or the definition; the message lists all of it. `godwit remodel create --dry-run` prints what would be made.',
   },
   GW3001: {
     title: 'The connection was lost',
