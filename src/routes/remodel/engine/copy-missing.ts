@@ -8,6 +8,7 @@ import { measure } from './facts.ts';
 import { look } from './gates.ts';
 import { complaints, probe } from './guardrails.ts';
 import { refuseClosed } from './move.ts';
+import { missingOffline } from './offline.ts';
 import type { Tools } from './tools.ts';
 
 export interface Pass {
@@ -32,9 +33,11 @@ export async function copyMissing(tools: Tools, part: RemodelArgs['part']): Prom
   const throttle = new Throttle(clock);
   if (options.maxRate !== undefined) throttle.limit(options.maxRate, '--max-rate');
   const sum = { listed: 0, adopted: 0, quarantined: 0 };
-  const source = chunksOf(admin.missing(model, options.chunk, either), options.chunk, (identity) =>
-    isOurs(model.name, identity, part),
-  );
+  const list =
+    options.engine === 'live'
+      ? admin.missing(model, options.chunk, either)
+      : missingOffline(tools, options.chunk, either);
+  const source = chunksOf(list, options.chunk, (identity) => isOurs(model.name, identity, part));
   const watching = watch(tools, throttle, sum, either);
   const lane = async (): Promise<void> => {
     for (;;) {

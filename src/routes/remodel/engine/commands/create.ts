@@ -2,20 +2,22 @@
 import { GodwitError } from '../../../../kernel/errors.ts';
 import type { Control, Impact } from '../../../../kernel/remodel/index.ts';
 import type { RemodelResult } from '../../api.ts';
+import { auditOf } from '../facts.ts';
 import { answer, controlOf, dryAnswer, lookAt, needPhase, refuseClosed } from '../move.ts';
 import { makeProof } from '../proof.ts';
-import { shapeHash } from '../shape.ts';
+import { latestShape, shapeHash } from '../shape.ts';
 import type { Tools } from '../tools.ts';
 
 export async function create(tools: Tools): Promise<RemodelResult> {
   const { store, model, definition, options, say } = tools;
   const before = await store.control(model);
-  if (before !== undefined && before.phase !== 'draft') {
-    if (before.definition !== definition)
-      throw new GodwitError('GW7008', `Remodel ${model.name} was created with another definition`, {
-        details: { remodel: model.name, phase: before.phase },
-      });
-    // Repeating mends what a stopped create left out.
+  const isThere = before !== undefined && before.phase !== 'draft';
+  if (isThere && before.definition !== definition)
+    throw new GodwitError('GW7008', `Remodel ${model.name} was created with another definition`, {
+      details: { remodel: model.name, phase: before.phase },
+    });
+  // A create that was stopped half way is finished by repeating it.
+  if (isThere && (before.phase !== 'created' || options.dryRun || (await isRecorded(tools)))) {
     if (before.phase === 'created' && !options.dryRun) await store.create(model, definition);
     return answer(tools, 'create', before, `Remodel ${model.name} exists already, in phase ${before.phase}`, {
       already: true,
@@ -31,6 +33,10 @@ export async function create(tools: Tools): Promise<RemodelResult> {
   const proof = makeProof(definition, 'create', [], { impact, shape: shapeHash(shape) }, '');
   await tools.admin.note(model, 'create', { shape, impact, plan, proof });
   return answer(tools, 'create', control, createdMessage(model.name, impact), { impact, proof: proof.hash });
+}
+
+async function isRecorded(tools: Tools): Promise<boolean> {
+  return latestShape(await auditOf(tools)) !== undefined;
 }
 
 function createdMessage(name: string, impact: Impact): string {

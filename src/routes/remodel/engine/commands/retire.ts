@@ -82,7 +82,7 @@ async function archive({ model, options, admin, signal, say }: Tools): Promise<{
   mkdirSync(options.work, { recursive: true });
   const csv = join(options.work, `${model.name}-${model.from.name}.csv`);
   const rows = await admin.archive(model, csv, signal);
-  const file = await toParquet(csv, rows, signal);
+  const file = await toParquet(csv, signal);
   say('archive', `${rows} rows archived to ${file}`, { rows, file });
   return { rows, file };
 }

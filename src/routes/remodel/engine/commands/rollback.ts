@@ -79,7 +79,11 @@ async function stepBack(
     return { released: 0, ...moved };
   }
   if (to === 'verified') return { released: 0, ...(await go({ phase: 'verified', reads: 0, shadow: 0 })) };
-  if (to === 'dual') return { released: 0, ...(await go({ phase: 'dual', ramp: 0, reads: 0, shadow: 0 })) };
+  if (to === 'dual') {
+    // With the ramp at 0 identities are born in the old table: a process that still reads the new model would miss them.
+    await waitForGates(tools, 'everybody knows');
+    return { released: 0, ...(await go({ phase: 'dual', ramp: 0, reads: 0, shadow: 0 })) };
+  }
   // The ramp at 0 first, so that nothing is adopted while everything is given back.
   const closed =
     control.ramp === 0
