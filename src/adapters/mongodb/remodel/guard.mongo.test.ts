@@ -84,7 +84,7 @@ test('deleting and making anew past the library', async () => {
   expect((await state(shop, '1'))?.['subscription']).toMatchObject([{ plan: 'tin' }]);
 });
 
-test('two processes share one place in the stream, and find each write once', async () => {
+test('two processes share one place in the stream, and miss no write', async () => {
   const shop = await open();
   const other = new Shop(await rs.client(), shop.database, shop.model);
   opened.push(other);

@@ -165,19 +165,28 @@ test('the relay keeps the order whatever it is told, and applies each change onc
   expect(await shop.collection('customers').countDocuments({ _id: Long.fromNumber(1) })).toBe(1);
 });
 
-test('a write that enters and adopts nothing leaves nothing that could be mistaken later', async () => {
-  const shop = await open();
-  const { store, model } = shop;
-  await shop.customer(1, 'first');
-  // Enters to adopt, and changes its mind: something waits, of an identity that the old model owns.
-  await shop.client.withSession((session) =>
-    session.withTransaction(async () => expect((await store.enter(model, session, '1')).owner).toBe('adopt')),
-  );
-  await shop.ramp(0);
-  await shop.setEmail('1', 'second');
-  await shop.ramp(10_000);
-  await store.adopt(model, ['1']);
-  await shop.setEmail('1', 'third');
-  await shop.relayAll();
-  expect((await shop.old(1))?.['email']).toBe('third');
-});
+test.each([
+  ['the library', (shop: Shop) => shop.setEmail('1', 'second')],
+  [
+    'somebody else',
+    (shop: Shop) => shop.collection('customers').updateOne({ _id: Long.fromNumber(1) }, { $set: { email: 'second' } }),
+  ],
+])(
+  'a write that enters and adopts nothing leaves nothing that could be mistaken, when %s writes next',
+  async (_, next) => {
+    const shop = await open();
+    const { store, model } = shop;
+    await shop.customer(1, 'first');
+    // Enters to adopt, and changes its mind: something waits, of an identity that the old model owns.
+    await shop.client.withSession((session) =>
+      session.withTransaction(async () => expect((await store.enter(model, session, '1')).owner).toBe('adopt')),
+    );
+    await shop.ramp(0);
+    await next(shop);
+    await shop.ramp(10_000);
+    await store.adopt(model, ['1']);
+    await shop.setEmail('1', 'third');
+    await shop.relayAll();
+    expect((await shop.old(1))?.['email']).toBe('third');
+  },
+);

@@ -79,6 +79,7 @@ test('deletes leave a tombstone, and a new write begins anew', async () => {
   await shop.customer(1, 'a', 'gold');
   await shop.write('1', (entered) => entered.deleteNew());
   expect(await store.pendingState(model, undefined, '1')).toEqual({ customer: [], subscription: [] });
+  expect(await store.adopt(model, ['1'])).toEqual({ adopted: 0, quarantined: 0 }); // the old row is still there
   await shop.relayAll();
   expect(await shop.old(1)).toBeNull();
   expect(await store.adopt(model, ['1'])).toEqual({ adopted: 0, quarantined: 0 });
