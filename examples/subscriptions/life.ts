@@ -31,6 +31,10 @@ export interface Told {
 const SHADOW_READS = 200;
 /** So long users work between two steps. */
 const PAUSE_MS = 400;
+/** So long nobody may have read the old table before it is dropped; a month would be right, and too long for a demo. */
+const CYCLE_MS = 3000;
+
+const CYCLE = ['--cycle', `${CYCLE_MS / 1000}s`] as const;
 
 export async function live(scene: Scene): Promise<Told> {
   const told: Told = { proofs: 0, stepsBack: [] };
@@ -115,13 +119,14 @@ export async function live(scene: Scene): Promise<Told> {
   await at('new-only', 'new');
 
   story.step('Trapped: who still reads the old table?');
-  await go('retire', '--trap', 'record', '--cycle', '3s');
+  await go('retire', '--trap', 'record', ...CYCLE);
   await at('trapped', 'new');
   await back('new-only', 'new');
-  await go('retire', '--trap', 'record', '--cycle', '3s');
+  await go('retire', '--trap', 'record', ...CYCLE);
   await report(scene);
-  await go('retire', '--trap', 'refuse', '--cycle', '3s');
+  await go('retire', '--trap', 'refuse', ...CYCLE);
   await reportRefused(scene);
+  const lastReadMs = performance.now();
   await at('trapped', 'new');
 
   story.step('What it was all for: several subscriptions a customer');
@@ -132,7 +137,8 @@ export async function live(scene: Scene): Promise<Told> {
   await at('trapped', 'new');
 
   story.step('Retired: archived and dropped');
-  await go('retire', '--confirm', 'customers', '--cycle', '3s');
+  await sleep(Math.max(0, lastReadMs + CYCLE_MS + 500 - performance.now()), undefined, { signal: scene.place.signal });
+  await go('retire', '--confirm', 'customers', ...CYCLE);
   await at('retired', 'new');
   return told;
 }

@@ -122,7 +122,8 @@ export class Load {
     const judgement = this.#history.endRead(reading, seen);
     if (judgement === 'right') return;
     this.tally[judgement] += 1;
-    this.#note(`${judgement} read of customer ${id} through port ${backend.port}`);
+    const saw = seen === undefined ? 'nobody' : JSON.stringify(seen);
+    this.#note(`${judgement} read of customer ${id} through port ${backend.port}: saw ${saw}`);
   }
 
   /** The answer when it has one of the statuses; anything else is a failure. */
