@@ -39,7 +39,8 @@ export class DuckdbCompareEngine implements CompareEngine {
     await this.#eachPart(database, parts, 0, MISSING_SQL);
     const lines = new MissingLines();
     const line = ([k]: readonly unknown[]) => lines.line(k);
-    return writeText(outFile, signal, found(database, '', line), () => lines.count);
+    // Awaited here: the database is closed when this function is left.
+    return await writeText(outFile, signal, found(database, '', line), () => lines.count);
   }
 
   async compare(input: CompareInput, outFile: string, signal: AbortSignal): Promise<CompareSummary> {
@@ -53,7 +54,8 @@ export class DuckdbCompareEngine implements CompareEngine {
     await this.#eachPart(database, parts, width, compareSql(width));
     const lines = new DifferenceLines(input.columns);
     const line = ([k, kind, cols]: readonly unknown[]) => lines.line({ k, kind, cols });
-    return writeText(outFile, signal, found(database, ', kind, cols', line), () => lines.summary(counts));
+    // Awaited here: the database is closed when this function is left.
+    return await writeText(outFile, signal, found(database, ', kind, cols', line), () => lines.summary(counts));
   }
 
   /** Nothing is held between calls. */

@@ -1,5 +1,5 @@
 /** The life of a remodel by the command line on a real MongoDB, with an application at work on the collection. */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -154,6 +154,28 @@ test.each(['dual', 'verified', 'trapped'])('back from %s to created, with nothin
   for (const [id, email] of writer.emails)
     expect(await collection(database, 'customers').findOne({ _id: Long.fromNumber(id) })).toMatchObject({ email });
   expect(await answerOf(db, ['rollback'])).toMatchObject({ phase: 'draft' });
+});
+
+test('the list of what is missing and the proof, made by DuckDB on an exported snapshot', async () => {
+  const db = await makeCustomers('offline');
+  await answerOf(db, ['create', '--samples', '5']);
+  await answerOf(db, ['ramp', '100%']);
+  await answerOf(db, ['seal']);
+  const offline = ['--engine', 'duckdb', '--work', work];
+  const filled = await answerOf(db, ['backfill', ...offline]);
+  expect(filled).toMatchObject({ ok: true, backfill: { listed: ROWS, adopted: ROWS } });
+  expect(filled.verify).toMatchObject([
+    { engine: 'duckdb', byValue: false, missing: 0, identities: ROWS },
+    { engine: 'duckdb', byValue: true, different: 0, sql: expect.stringMatching(/^[0-9a-f]{64}$/) },
+  ]);
+  await collection('offline', 'customers_v2').updateOne({ _id: Long.fromNumber(7) }, { $set: { email: 'wrong' } });
+  const wrong = await answerOf(db, ['verify', ...offline], 6);
+  expect(wrong.verify?.at(-1)).toMatchObject({
+    different: 1,
+    examples: [{ identity: '7', kind: 'different', columns: ['email'] }],
+  });
+  // Snapshots hold rows of people: none is left behind.
+  expect(readdirSync(work).filter((name) => name.includes('snapshot'))).toEqual([]);
 });
 
 test('init reads the fields of documents', async () => {
