@@ -18,7 +18,7 @@ import { newTables } from './create.ts';
 import { type Executor, onPg } from './executor.ts';
 import { lockWaits } from './guard.ts';
 import { readQuarantine, retryQuarantine } from './quarantine.ts';
-import { inTransaction, onConnection } from './session.ts';
+import { giveBack, inTransaction, onConnection, take } from './session.ts';
 import { sqlStates } from './sql-up.ts';
 import { loadTables, quoteTable, rowExpression, rowOf, type SqlModel } from './tables.ts';
 import { withPresentOld } from './trap-names.ts';
@@ -97,7 +97,7 @@ export class PostgresRemodelAdmin implements RemodelAdmin {
   }
 
   async archive(model: Model, file: string, signal: AbortSignal): Promise<number> {
-    const client = await this.#pool.connect().catch((error: unknown) => {
+    const client = await take(this.#pool).catch((error: unknown) => {
       throw translate(error, 'Archiving the old table');
     });
     let failed: Error | undefined;
@@ -111,13 +111,13 @@ export class PostgresRemodelAdmin implements RemodelAdmin {
       throw translate(error, 'Archiving the old table');
     } finally {
       // A copy that was stopped half way leaves its connection in the middle of it.
-      client.release(failed);
+      giveBack(client, failed);
     }
   }
 
   /** In a transaction that is rolled back; new tables that are not there yet are made in it. */
   async #withNewTables<T>(model: Model, work: (client: pg.ClientBase, tables: SqlModel) => Promise<T>): Promise<T> {
-    const client = await this.#pool.connect().catch((error: unknown) => {
+    const client = await take(this.#pool).catch((error: unknown) => {
       throw translate(error, `Trying the SQL of ${model.name}`);
     });
     let broken: Error | undefined;
@@ -133,7 +133,7 @@ export class PostgresRemodelAdmin implements RemodelAdmin {
       await client.query('rollback').catch((error: unknown) => {
         broken = error as Error;
       });
-      client.release(broken);
+      giveBack(client, broken);
     }
   }
 

@@ -5,6 +5,7 @@ import type { Identity } from '../../../kernel/remodel/index.ts';
 import { translate } from '../errors.ts';
 import { type Executor, onPg } from './executor.ts';
 import { tryLocks } from './lock.ts';
+import { giveBack, take } from './session.ts';
 import { literal, type SqlModel } from './tables.ts';
 
 /** A chunk under its locks, in one transaction. */
@@ -30,7 +31,7 @@ export async function underLocks<T>(
   work: (chunk: Chunk) => Promise<T>,
 ): Promise<T> {
   const doing = `Adopting identities of ${tables.model.name}`;
-  const client = await pool.connect().catch((error: unknown) => {
+  const client = await take(pool).catch((error: unknown) => {
     throw translate(error, doing);
   });
   let broken: Error | undefined;
@@ -50,7 +51,7 @@ export async function underLocks<T>(
     });
     throw translate(error, doing);
   } finally {
-    client.release(broken);
+    giveBack(client, broken);
   }
 }
 

@@ -2,16 +2,35 @@ import pg from 'pg';
 import { translate } from '../errors.ts';
 import { type Executor, onPg } from './executor.ts';
 
+/**
+ * A connection of the pool. One that is lost while it is held fails the
+ * statement that needs it; but it also emits an error, to which a pool listens
+ * only on idle connections, and which would end the process. So we listen.
+ */
+export async function take(pool: pg.Pool): Promise<pg.PoolClient> {
+  const client = await pool.connect();
+  client.on('error', seenByItsStatement);
+  return client;
+}
+
+/** Gives back what {@link take} gave; `broken` closes it instead. */
+export function giveBack(client: pg.PoolClient, broken?: Error): void {
+  client.off('error', seenByItsStatement);
+  client.release(broken);
+}
+
+function seenByItsStatement(): void {}
+
 /** Runs statements on a connection of its own, outside a transaction. */
 export async function onConnection<T>(pool: pg.Pool, doing: string, work: (exec: Executor) => Promise<T>): Promise<T> {
   let client: pg.PoolClient | undefined;
   try {
-    client = await pool.connect();
+    client = await take(pool);
     return await work(onPg(client));
   } catch (error) {
     throw translate(error, doing);
   } finally {
-    client?.release();
+    if (client) giveBack(client);
   }
 }
 
@@ -20,7 +39,7 @@ export async function inTransaction<T>(pool: pg.Pool, doing: string, work: (exec
   let client: pg.PoolClient | undefined;
   let broken: Error | undefined;
   try {
-    client = await pool.connect();
+    client = await take(pool);
     const exec = onPg(client);
     await exec.query('begin isolation level read committed');
     try {
@@ -37,7 +56,7 @@ export async function inTransaction<T>(pool: pg.Pool, doing: string, work: (exec
   } catch (error) {
     throw translate(error, doing);
   } finally {
-    client?.release(broken);
+    if (client) giveBack(client, broken);
   }
 }
 

@@ -268,17 +268,23 @@ test('a lease says which epoch a process goes by', async () => {
 });
 
 test('the relay outlives the loss of its connections, and says so', async () => {
-  const { model, a } = await setUp(4);
+  const { model, a } = await setUp(40);
   await seen(a, await operator.change(model, { phase: 'dual', ramp: 10_000 }));
-  const write = (email: string) => a.tx((tx) => a.godwit.write(model, 1, tx, (m) => m.customer.set({ email })));
-  await write('before@x');
-  await drained(model);
-  await server.kill();
-  await waitFor(() => a.events.some(({ kind }) => kind === 'relay-failed'), { timeoutMs: 10_000, what: 'the failure' });
-  expect(a.godwit.status().remodels[0]?.relay?.tasks.some(({ failures }) => failures > 0)).toBe(true);
-  await server.start();
-  await waitFor(() => a.events.some(({ kind }) => kind === 'relay-recovered'), { timeoutMs: 20_000, what: 'recovery' });
-  await write('after@x');
-  await drained(model);
-  expect(await legacyRead(a.pool, model, 1)).toMatchObject({ email: 'after@x' });
+  const write = (id: number, email: string) =>
+    a.tx((tx) => a.godwit.write(model, id, tx, (m) => m.customer.set({ email })));
+  const count = (kind: string) => a.events.filter((event) => event.kind === kind).length;
+  for (let round = 1; round <= 4; round++) {
+    // The server dies while connections are at work. (One that nobody listens to would end this process.)
+    for (let id = 1; id <= 40; id++) await write(id, `before${round}@x`);
+    const [failed, recovered] = [count('relay-failed'), count('relay-recovered')];
+    await server.kill();
+    await waitFor(() => count('relay-failed') > failed, { timeoutMs: 10_000, what: 'the failure' });
+    expect(a.godwit.status().remodels[0]?.relay?.tasks.some(({ failures }) => failures > 0)).toBe(true);
+    await server.start();
+    await waitFor(() => count('relay-recovered') > recovered, { timeoutMs: 20_000, what: 'the recovery' });
+    await write(1, `after${round}@x`);
+    await drained(model);
+    expect(await legacyRead(a.pool, model, 1)).toMatchObject({ email: `after${round}@x` });
+    expect(await legacyRead(a.pool, model, 40)).toMatchObject({ email: `before${round}@x` });
+  }
 });
