@@ -1,0 +1,172 @@
+/**
+ * One process of the application in a storm: does what it is told over its
+ * IPC channel, through the library, and says what became of it.
+ */
+import pg from 'pg';
+import { createGodwit, type Draft, type Godwit, GodwitError, postgresStore } from '../../src/remodel.ts';
+import { subs } from '../e2e/remodel/subscriptions.fixture.ts';
+import type { Outcome } from './checker.ts';
+import type { Look, Op } from './person.ts';
+
+export type Order =
+  | { readonly n: number; readonly kind: 'read'; readonly id: number }
+  | {
+      readonly n: number;
+      readonly kind: 'write';
+      readonly parts: readonly { id: number; op: Op }[];
+      readonly abort: boolean;
+    };
+
+export type Answer =
+  | { readonly n: number; readonly kind: 'read'; readonly look?: Look }
+  | { readonly n: number; readonly kind: 'unread'; readonly why: string }
+  | { readonly n: number; readonly kind: 'write'; readonly outcome: Outcome; readonly why?: string }
+  | { readonly n: number; readonly kind: 'ready' };
+
+const pool = new pg.Pool({
+  connectionString: process.env['STORM_DB'] as string,
+  max: 6,
+  connectionTimeoutMillis: 5_000,
+});
+pool.on('error', () => undefined);
+
+async function open(): Promise<Godwit<pg.PoolClient>> {
+  for (;;) {
+    try {
+      return await createGodwit({ store: postgresStore({ pool }), migrations: [subs], relay: false });
+    } catch (error) {
+      // The database may be down at this moment: the fault of the storm, not ours.
+      if (!(error instanceof GodwitError) || error.disposition !== 'retry') throw error;
+    }
+  }
+}
+
+const godwit = await open();
+
+async function write(order: Order & { kind: 'write' }): Promise<{ outcome: Outcome; why?: string }> {
+  let client: pg.PoolClient;
+  try {
+    client = await pool.connect();
+  } catch (error) {
+    return { outcome: 'failed', why: wordsOf(error) };
+  }
+  let isCommitting = false;
+  let broken = true;
+  try {
+    await client.query('begin');
+    for (const { id, op } of order.parts) await carryOut(client, id, op);
+    if (order.abort) {
+      await client.query('rollback');
+      broken = false;
+      return { outcome: 'failed' };
+    }
+    isCommitting = true;
+    await client.query('commit');
+    broken = false;
+    return { outcome: 'done' };
+  } catch (error) {
+    if (isCommitting) return { outcome: 'unknown', why: wordsOf(error) };
+    const isRefusal = error instanceof GodwitError && error.code === 'GW5008';
+    return { outcome: isRefusal ? 'refused' : 'failed', why: wordsOf(error) };
+  } finally {
+    // Whatever is left of the transaction ends with its connection.
+    client.release(broken);
+  }
+}
+
+function carryOut(client: pg.PoolClient, id: number, op: Op): Promise<unknown> {
+  if (op.kind === 'legacy') {
+    return godwit.write(subs, id, client, {
+      old: async () => {
+        const { rowCount } = await client.query('update customers set email = $2 where customer_id = $1', [
+          id,
+          op.email,
+        ]);
+        if (rowCount === 0) throw new GodwitError('GW5008', 'no such customer');
+      },
+      new: (m) => m.customer.set({ email: op.email }),
+    });
+  }
+  return godwit.write(subs, id, client, (m) => change(m, op));
+}
+
+function change(m: Draft<typeof subs>, op: Exclude<Op, { kind: 'legacy' }>): Promise<unknown> {
+  switch (op.kind) {
+    case 'create':
+      return m.create({ email: op.email });
+    case 'email':
+      return m.customer.set({ email: op.email });
+    case 'insert':
+      return m.subscription.insert({ id: op.id, plan: op.plan, amount: null, started: null });
+    case 'update':
+      return m.subscription.update(op.id, { plan: op.plan });
+    case 'remove':
+      return m.subscription.delete(op.id);
+    case 'delete':
+      return m.delete();
+  }
+}
+
+function read(id: number): Promise<Look> {
+  return godwit.read(subs, id, {
+    old: async (row) => lookOf(row === undefined ? await oldRow(id) : row),
+    new: async () => {
+      const { rows } = await pool.query(
+        `select c.email, coalesce(json_object_agg(s.id, s.plan) filter (where s.id is not null), '{}') as subs
+           from customers_v2 c left join subscriptions s using (customer_id) where c.customer_id = $1 group by c.email`,
+        [id],
+      );
+      return rows[0] as Look;
+    },
+  });
+}
+
+type OldRow = Parameters<typeof subs.definition.up>[0];
+
+async function oldRow(id: number): Promise<OldRow | undefined> {
+  const { rows } = await pool.query(
+    `select customer_id::text, email, sub_plan, sub_amount::text, sub_rest::text,
+            to_json(sub_started at time zone 'UTC')#>>'{}' || 'Z' as started from customers where customer_id = $1`,
+    [id],
+  );
+  const row = rows[0];
+  return (
+    row && {
+      customerId: BigInt(row.customer_id),
+      email: row.email,
+      subPlan: row.sub_plan,
+      subAmount: row.sub_amount,
+      subStarted: row.started,
+      subRest: row.sub_rest,
+    }
+  );
+}
+
+function lookOf(row: OldRow | null | undefined): Look {
+  if (row === null || row === undefined) return undefined;
+  const state = subs.up(row);
+  return {
+    email: String(state['customer']?.[0]?.['email']),
+    subs: Object.fromEntries((state['subscription'] ?? []).map((sub) => [String(sub['id']), String(sub['plan'])])),
+  };
+}
+
+function wordsOf(error: unknown): string {
+  return error instanceof Error ? `${(error as { code?: string }).code ?? ''} ${error.message}` : String(error);
+}
+
+function answer(what: Answer): void {
+  process.send?.(what);
+}
+
+process.on('message', (order: Order) => {
+  const { n } = order;
+  if (order.kind === 'read')
+    read(order.id).then(
+      (look) => answer({ n, kind: 'read', ...(look ? { look } : {}) }),
+      (error: unknown) => answer({ n, kind: 'unread', why: wordsOf(error) }),
+    );
+  else write(order).then((result) => answer({ n, kind: 'write', ...result }));
+});
+process.on('disconnect', () => process.exit(0));
+answer({ n: 0, kind: 'ready' });
