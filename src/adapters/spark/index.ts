@@ -1,0 +1,2 @@
+export { SparkCompareEngine } from './engine.ts';
+export type { SparkOptions } from './submit.ts';

@@ -1,0 +1,129 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { GodwitError, throwIfAborted } from '../../kernel/errors.ts';
+import { type Job, RUNNER } from './runner.ts';
+
+export interface SparkOptions {
+  /** Where Spark lies. Default: `SPARK_HOME` of the environment, else `spark-submit` on the PATH. */
+  readonly sparkHome?: string;
+  /** Default `local[*]`: this machine. Elsewhere the files and the temporary directory must be there too, on the same paths. */
+  readonly master?: string;
+  /** Memory of the driver, which is all there is with a local master, 2²⁰ bytes. Default 2048. */
+  readonly memoryMb?: number;
+  /** For the program, results and what Spark spills. Default: the system's directory for temporary files. */
+  readonly tempDir?: string;
+  /** More settings of Spark, by name. */
+  readonly conf?: Readonly<Record<string, string>>;
+}
+
+const KEPT_LINES = 20;
+/** After this, Spark is not asked any more. */
+const PATIENCE_MS = 5000;
+
+/**
+ * Runs a job with `spark-submit` and waits for its end; `work` is a directory
+ * of its own, which the caller removes. Throws GW1008 without a Spark, GW1009
+ * with the last lines that Spark wrote when it failed.
+ */
+export async function submit(job: Job, work: string, options: SparkOptions, signal: AbortSignal): Promise<void> {
+  throwIfAborted(signal);
+  const [program, told] = [join(work, 'runner.py'), join(work, 'job.json')];
+  await writeFile(program, RUNNER);
+  await writeFile(told, JSON.stringify(job));
+  const home = options.sparkHome ?? process.env['SPARK_HOME'];
+  const file = home ? join(home, 'bin', 'spark-submit') : 'spark-submit';
+  const child = spawn(file, [...settings(work, options), program, told], {
+    cwd: work,
+    env: environment(home, options),
+    stdio: ['ignore', 'ignore', 'pipe'],
+    detached: true, // a group of its own: Java, and the Python it starts, end together
+  });
+  const { code, stderr } = await ended(child, signal);
+  throwIfAborted(signal);
+  if (code !== 0) throw failure(code, stderr);
+}
+
+function settings(work: string, { master = 'local[*]', memoryMb = 2048, conf = {} }: SparkOptions): string[] {
+  const all = {
+    'spark.local.dir': work,
+    'spark.sql.warehouse.dir': join(work, 'warehouse'),
+    'spark.ui.enabled': 'false',
+    'spark.ui.showConsoleProgress': 'false',
+    'spark.sql.shuffle.partitions': '64',
+    ...(isLocal(master) ? { 'spark.driver.host': '127.0.0.1', 'spark.driver.bindAddress': '127.0.0.1' } : {}),
+    ...conf,
+  };
+  const flags = ['--master', master, '--driver-memory', `${memoryMb}m`, '--name', 'godwit'];
+  return [...flags, ...Object.entries(all).flatMap(([name, value]) => ['--conf', `${name}=${value}`])];
+}
+
+function environment(home: string | undefined, { master = 'local[*]' }: SparkOptions): NodeJS.ProcessEnv {
+  return {
+    ...process.env,
+    ...(home ? { SPARK_HOME: home } : {}),
+    ...(isLocal(master) ? { SPARK_LOCAL_IP: '127.0.0.1' } : {}),
+  };
+}
+
+function isLocal(master: string): boolean {
+  return master.startsWith('local');
+}
+
+interface Ended {
+  readonly code: number | string | null;
+  readonly stderr: readonly string[];
+}
+
+/** Waits until the process and its output have ended; a set signal, or our own end, ends its group. */
+async function ended(child: ChildProcess, signal: AbortSignal): Promise<Ended> {
+  let stderr = '';
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+    stderr = (stderr + text).slice(-100_000);
+  });
+  let timer: NodeJS.Timeout | undefined;
+  const kill = () => endGroup(child, 'SIGKILL');
+  const stop = () => {
+    endGroup(child, 'SIGTERM');
+    timer = setTimeout(kill, PATIENCE_MS);
+  };
+  process.once('exit', kill);
+  signal.addEventListener('abort', stop, { once: true });
+  if (signal.aborted) stop();
+  try {
+    const [code, by] = (await once(child, 'close')) as [number | null, string | null];
+    const lines = stderr.split('\n').filter((line) => line.trim() !== '');
+    return { code: code ?? by, stderr: lines.slice(-KEPT_LINES) };
+  } catch (error) {
+    throw notHere(child.spawnfile, error);
+  } finally {
+    clearTimeout(timer);
+    process.off('exit', kill);
+    signal.removeEventListener('abort', stop);
+  }
+}
+
+function endGroup({ pid }: ChildProcess, how: NodeJS.Signals): void {
+  if (pid === undefined) return; // it was never started
+  try {
+    process.kill(-pid, how);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
+}
+
+function notHere(file: string, error: unknown): GodwitError {
+  const { code } = error as NodeJS.ErrnoException;
+  return new GodwitError('GW1008', `${file} cannot be started: ${code}`, {
+    details: { engine: 'spark', file },
+    cause: error,
+  });
+}
+
+/** The line that says most stands in the message, the last ones in the details. */
+function failure(code: number | string | null, stderr: readonly string[]): GodwitError {
+  const telling = stderr.filter((line) => /^godwit: |Error\b|Exception\b|JAVA_HOME/.test(line)).at(-1) ?? stderr.at(-1);
+  const message = `Spark ended with ${code}: ${(telling ?? 'it wrote nothing').trim().slice(0, 500)}`;
+  return new GodwitError('GW1009', message, { details: { engine: 'spark', stderr } });
+}
