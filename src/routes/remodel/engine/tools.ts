@@ -1,6 +1,6 @@
 import type { Clock } from '../../../kernel/clock.ts';
 import type { Model, RemodelAdmin, RemodelStore } from '../../../kernel/remodel/index.ts';
-import type { RemodelEvent, RemodelOptions } from '../api.ts';
+import type { RemodelOptions } from '../api.ts';
 import type { GateSettings } from './gates.ts';
 
 /** A store whose kind of transaction does not matter: commands never write as the application does. */
@@ -22,5 +22,3 @@ export interface Tools {
   /** Tells what happens meanwhile. */
   readonly say: (kind: string, message: string, data?: Record<string, unknown>) => void;
 }
-
-export type Say = (event: RemodelEvent) => void;
