@@ -1,6 +1,7 @@
 import type { Backlog } from '../../../kernel/remodel/index.ts';
 import type { Executor } from './executor.ts';
-import { literal, type SqlModel } from './tables.ts';
+import { literal, quoteTable, type SqlModel } from './tables.ts';
+import { retiredName } from './trap-names.ts';
 
 /** How things stand, counted in one statement. */
 export async function readBacklog(exec: Executor, sql: SqlModel): Promise<Backlog> {
@@ -15,8 +16,8 @@ export async function readBacklog(exec: Executor, sql: SqlModel): Promise<Backlo
             (select count(*) from ${root.name})::text as owned,
             (${lossy(sql)})::text as lossy,
             (select greatest(c.reltuples, 0)::bigint from pg_class c
-              where c.oid = to_regclass(${literal(old.name)}))::text as old_rows`,
-    [model.name],
+              where c.oid = coalesce(to_regclass($2), to_regclass(${literal(old.name)})))::text as old_rows`,
+    [model.name, quoteTable(retiredName(model))],
   );
   const of = (name: string) => Math.max(0, Number(rows[0]?.[name] ?? 0));
   return {

@@ -3,6 +3,7 @@ import { type Model, type Table, writesOld } from '../../../kernel/remodel/index
 import { ALLOWED } from './guard-setting.ts';
 import { lockNumber } from './lock.ts';
 import { literal, quote, quoteTable, type SqlModel, storedName } from './tables.ts';
+import { READING } from './trap-sql.ts';
 import { readExpression } from './values.ts';
 
 /** Control tables, the same for every remodel of a database. Repeatable. */
@@ -24,6 +25,8 @@ export const CONTROL_TABLES: readonly string[] = [
   `create table if not exists godwit.outbox (
      remodel text not null, identity text not null, at timestamptz not null default clock_timestamp(),
      rung_at timestamptz, primary key (remodel, identity))`,
+  // Oldest first, without sorting a backlog of millions in every pass.
+  'create index if not exists outbox_at on godwit.outbox (remodel, at)',
   `create table if not exists godwit.tombstone (
      remodel text not null, identity text not null, at timestamptz not null default clock_timestamp(),
      primary key (remodel, identity))`,
@@ -112,6 +115,7 @@ language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 declare
   v_phase text;
   v_ramp integer;
+  v_owner text;
 begin
   if current_setting('transaction_isolation') <> 'read committed' then
     raise exception 'a transaction that writes through godwit must be READ COMMITTED' using errcode = 'GW001';
@@ -121,21 +125,26 @@ begin
   if v_phase in (${dual.map(literal).join(', ')}) then
     perform 1 from ${root.name} where ${root.key.name} = k::${root.key.sqlType};
     if found then
-      insert into godwit.outbox (remodel, identity) values (${name}, k) on conflict do nothing;
-      if current_setting('${ALLOWED}', true) <> '' then perform set_config('${ALLOWED}', '', true); end if;
-      return 'new';
+      v_owner := 'new';
+    elsif v_phase in ('trapped', 'retired') then
+      v_owner := 'deleted'; -- the old table owns nothing any more: what is not in the new one is nowhere
+    else
+      perform 1 from godwit.tombstone where remodel = ${name} and identity = k;
+      if found then v_owner := 'deleted'; end if;
     end if;
-    perform 1 from godwit.tombstone where remodel = ${name} and identity = k;
-    if found then
-      insert into godwit.outbox (remodel, identity) values (${name}, k) on conflict do nothing;
+    if v_owner is not null then
+      if v_phase <> 'retired' then
+        insert into godwit.outbox (remodel, identity) values (${name}, k) on conflict do nothing;
+      end if;
       if current_setting('${ALLOWED}', true) <> '' then perform set_config('${ALLOWED}', '', true); end if;
-      return 'deleted';
+      return v_owner;
     end if;
+    if v_phase = 'new-only' then perform set_config('${READING}', ${name}, true); end if;
     if ('x' || substr(md5(${literal(`${model.name}/`)} || k), 1, 8))::bit(32)::bigint % 10000 < v_ramp then
       return 'adopt';
     end if;
   end if;
-  perform set_config('${ALLOWED}', ${literal(`${model.name}/`)} || k, true);
+  perform set_config('${ALLOWED}', jsonb_build_array(${literal(`${model.name}/`)} || k)::text, true);
   return 'old';
 end
 $godwit$`;
@@ -156,14 +165,13 @@ function guard({ model, old }: SqlModel): string {
   return `create or replace function ${guardFunction(model)}() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $godwit$
 declare
-  v_allowed text := coalesce(current_setting('${ALLOWED}', true), '');
+  v_allowed jsonb := nullif(current_setting('${ALLOWED}', true), '')::jsonb;
   v_old text;
   v_new text;
 begin
-  if v_allowed = '*' then return null; end if;
   if tg_op <> 'INSERT' then v_old := old.${key}::text; end if;
   if tg_op <> 'DELETE' then v_new := new.${key}::text; end if;
-  if v_allowed <> '' and v_allowed = ${literal(`${model.name}/`)} || coalesce(v_new, v_old)
+  if v_allowed is not null and v_allowed ? (${literal(`${model.name}/`)} || coalesce(v_new, v_old))
      and (tg_op <> 'UPDATE' or v_old = v_new) then return null; end if;
   if (select guard from godwit.remodel where name = ${name}) = 'reject' then
     raise exception 'table %.% is being remodelled by godwit (%): write it through the library',

@@ -4,7 +4,7 @@ import { translate } from '../errors.ts';
 import { enterFunction } from './ddl.ts';
 import type { Executor } from './executor.ts';
 import { allowOne } from './guard-setting.ts';
-import { deleteRows, insertRows, patchRow, readOldRows, readStates, upsertOldRows, upsertRows } from './states.ts';
+import { deleteRows, insertRows, patchRow, putOldRows, readOldRows, readStates, upsertRows } from './states.ts';
 import type { SqlColumn, SqlModel, SqlTable } from './tables.ts';
 import { toText, writeExpression } from './values.ts';
 
@@ -103,7 +103,8 @@ class PgEntered implements Entered {
       await this.#exec.query(
         `with gone as (delete from godwit.tombstone where remodel = $1 and identity = $2),
               seen as (delete from godwit.dirty where remodel = $1 and identity = $2),
-              queued as (insert into godwit.outbox (remodel, identity) values ($1, $2) on conflict do nothing)
+              queued as (insert into godwit.outbox (remodel, identity)
+                         select $1, $2 from godwit.remodel where name = $1 and phase <> 'retired' on conflict do nothing)
          select set_config('godwit.allowed', '', true) as ok`,
         [model.name, this.#identity],
       );
@@ -162,7 +163,7 @@ class PgEntered implements Entered {
   putOld(row: Row | undefined): Promise<void> {
     return this.#do('Writing an old row', async () => {
       await this.#allow();
-      if (row) await upsertOldRows(this.#exec, this.#sql, [row]);
+      if (row) await putOldRows(this.#exec, this.#sql, [row]);
       else await deleteRows(this.#exec, this.#sql.old, [this.#identity]);
     });
   }

@@ -5,10 +5,12 @@ import { emptyState, type SqlModel } from './tables.ts';
 
 /** The new state of an identity whose changes are on their way to the old table; see `RemodelStore.pendingState`. */
 export async function pendingState(exec: Executor, sql: SqlModel, identity: Identity): Promise<State | undefined> {
-  const { rows } = await exec.query(`select '1' as one from godwit.outbox where remodel = $1 and identity = $2`, [
-    sql.model.name,
-    identity,
-  ]);
+  // In quarantine: the old table refused the change, which is nevertheless what was written last.
+  const { rows } = await exec.query(
+    `select '1' as one from godwit.outbox where remodel = $1 and identity = $2
+     union all select '1' from godwit.quarantine where remodel = $1 and identity = $2`,
+    [sql.model.name, identity],
+  );
   if (rows.length === 0) return undefined;
   const state = (await readStates(exec, sql, [identity])).get(identity);
   if (state) return state;

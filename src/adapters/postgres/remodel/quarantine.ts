@@ -1,6 +1,6 @@
 import { GodwitError } from '../../../kernel/errors.ts';
 import type { Identity, Model, Quarantined } from '../../../kernel/remodel/index.ts';
-import { sqlStateOf } from '../errors.ts';
+import { aboutOf, sqlStateOf } from '../errors.ts';
 import type { Executor } from './executor.ts';
 
 /** Sets an identity aside, with the reason, until a person has looked. */
@@ -15,19 +15,9 @@ export async function quarantine(exec: Executor, model: Model, identity: Identit
 /** Why, without a value of the row: the database's messages name constraint and column, its details quote values. */
 export function reasonOf(error: unknown): string {
   const state = sqlStateOf(error);
-  const constraint = constraintOf(error);
-  if (state) return `SQLSTATE ${state}${constraint}`;
+  if (state) return `SQLSTATE ${state}${aboutOf(error)}`;
   if (error instanceof GodwitError) return `${error.code}: ${error.message}`;
   return error instanceof Error ? `the transform threw ${error.name}` : 'the transform threw';
-}
-
-function constraintOf(error: unknown): string {
-  for (let at = error, depth = 0; at instanceof Error && depth < 5; at = at.cause, depth += 1) {
-    const { constraint, column, table } = at as { constraint?: string; column?: string; table?: string };
-    if (constraint) return `, constraint ${constraint}${table ? ` of ${table}` : ''}`;
-    if (column) return `, column ${column}${table ? ` of ${table}` : ''}`;
-  }
-  return '';
 }
 
 export async function readQuarantine(exec: Executor, model: Model, limit: number): Promise<readonly Quarantined[]> {

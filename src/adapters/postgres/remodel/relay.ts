@@ -1,16 +1,22 @@
 import type pg from 'pg';
-import { isRetryable } from '../../../kernel/errors.ts';
-import type { Identity, RelayPass, Row, State } from '../../../kernel/remodel/index.ts';
+import type { Identity, RelayPass } from '../../../kernel/remodel/index.ts';
+import { blamesRow, type Carried, carry, carryAlone, wasBusy } from './carry.ts';
 import { CARRYING } from './ddl.ts';
 import type { Executor } from './executor.ts';
-import { allowAll } from './guard-setting.ts';
 import { tryLocks } from './lock.ts';
-import { quarantine, reasonOf } from './quarantine.ts';
 import { inTransaction } from './session.ts';
-import { deleteRows, readStates, upsertOldRows } from './states.ts';
 import type { SqlModel } from './tables.ts';
 
 const NOTHING: RelayPass = { applied: 0, quarantined: 0, more: false, oldestMs: 0 };
+
+/** How often a pass looks further down the queue when those it found are being written. */
+const MOST_LOOKS = 5;
+
+/** Identities that wait and whose locks this transaction has, with how long each has waited. */
+interface Held {
+  readonly ages: ReadonlyMap<Identity, number>;
+  readonly more: boolean;
+}
 
 /**
  * One pass: lock, read the newest state, write the old rows, forget the queue's
@@ -24,122 +30,89 @@ export async function relay(
   only?: readonly Identity[],
 ): Promise<RelayPass> {
   if (only?.length === 0) return NOTHING;
+  const tried: Identity[] = [];
   try {
-    return await pass(pool, sql, limit, only);
+    return await inTransaction(pool, `Carrying changes of ${sql.model.name}`, async (exec) => {
+      const held = await lockWaiting(exec, sql, limit, only);
+      tried.push(...held.ages.keys());
+      return passOf(await carry(exec, sql, tried), held);
+    });
   } catch (error) {
-    if (isRetryable(error)) throw error;
-    return await oneByOne(pool, sql, limit, only, error);
+    if (tried.length === 0 || (!blamesRow(error) && !wasBusy(error))) throw error;
+    return oneByOne(pool, sql, tried);
   }
 }
 
-function pass(pool: pg.Pool, sql: SqlModel, limit: number, only?: readonly Identity[]): Promise<RelayPass> {
-  return inTransaction(pool, `Carrying changes of ${sql.model.name}`, async (exec) => {
-    const waiting = await candidates(exec, sql, limit, only);
-    if (waiting.length === 0) return NOTHING;
-    const held = await tryLocks(
-      exec,
-      sql.model.name,
-      waiting.map(({ identity }) => identity),
-    );
-    const { quarantined } = await carry(exec, sql, held);
-    const mine = new Set(held);
-    const oldestMs = Math.max(0, ...waiting.filter(({ identity }) => mine.has(identity)).map(({ ageMs }) => ageMs));
-    return { applied: held.length - quarantined, quarantined, more: waiting.length === limit, oldestMs };
-  });
+/** A transaction for each, so that nobody waits for all of them. */
+async function oneByOne(pool: pg.Pool, sql: SqlModel, identities: readonly Identity[]): Promise<RelayPass> {
+  let sum = NOTHING;
+  for (const identity of identities) {
+    const pass = await inTransaction(pool, `Carrying a change of ${sql.model.name}`, async (exec) => {
+      const held = await lockWaiting(exec, sql, 1, [identity]);
+      return held.ages.size === 0 ? NOTHING : passOf(await carryAlone(exec, sql, identity), held);
+    });
+    sum = {
+      applied: sum.applied + pass.applied,
+      quarantined: sum.quarantined + pass.quarantined,
+      more: true,
+      oldestMs: Math.max(sum.oldestMs, pass.oldestMs),
+    };
+  }
+  return sum;
 }
 
+function passOf({ applied, refused }: Carried, { ages, more }: Held): RelayPass {
+  const oldestMs = Math.max(0, ...applied.map((identity) => ages.get(identity) ?? 0));
+  return { applied: applied.length, quarantined: refused.length, more, oldestMs };
+}
+
+/**
+ * Takes the locks of those that wait longest. Nobody is waited for: who holds
+ * a lock writes the identity now. Looks further while most of what it found
+ * was locked, so that one long transaction does not hide all behind it.
+ */
+async function lockWaiting(
+  exec: Executor,
+  sql: SqlModel,
+  limit: number,
+  only: readonly Identity[] | undefined,
+): Promise<Held> {
+  const ages = new Map<Identity, number>();
+  const seen: Identity[] = [];
+  for (let look = 0; look < MOST_LOOKS; look += 1) {
+    const asked = limit - ages.size;
+    const waiting = await candidates(exec, sql, asked, only, seen);
+    const locked = new Set(await tryLocks(exec, sql.model.name, [...waiting.keys()]));
+    for (const [identity, ageMs] of waiting) {
+      seen.push(identity);
+      if (locked.has(identity)) ages.set(identity, ageMs);
+    }
+    const more = waiting.size === asked;
+    if (!more || ages.size >= limit / 2) return { ages, more };
+  }
+  return { ages, more: true };
+}
+
+/** Those that wait, oldest first, with the milliseconds they have waited. */
 async function candidates(
   exec: Executor,
   { model }: SqlModel,
   limit: number,
-  only?: readonly Identity[],
-): Promise<{ identity: Identity; ageMs: number }[]> {
+  only: readonly Identity[] | undefined,
+  seen: readonly Identity[],
+): Promise<ReadonlyMap<Identity, number>> {
+  const params: (string | readonly string[])[] = [model.name, String(limit)];
+  const where = (condition: (param: string) => string, value: readonly string[] | undefined) =>
+    value === undefined || value.length === 0 ? '' : `and ${condition(`$${params.push(value)}::text[]`)}`;
   const { rows } = await exec.query(
     `select o.identity, round(extract(epoch from clock_timestamp() - o.at) * 1000)::text as age
        from godwit.outbox o
-      where o.remodel = $1 ${only ? 'and o.identity = any($3::text[])' : ''}
+      where o.remodel = $1 ${where((p) => `o.identity = any(${p})`, only)} ${where((p) => `o.identity <> all(${p})`, seen)}
         and exists (select 1 from godwit.remodel r where r.name = $1 and r.phase in (${CARRYING}))
       order by o.at limit $2::text::integer for update of o skip locked`,
-    [model.name, String(limit), ...(only ? [only] : [])],
+    params,
   );
-  return rows.map((row) => ({ identity: row['identity'] as string, ageMs: Math.max(0, Number(row['age'])) }));
-}
-
-/** Writes the old rows of identities whose locks are held, and takes them off the queue. */
-export async function carry(
-  exec: Executor,
-  sql: SqlModel,
-  identities: readonly Identity[],
-): Promise<{ quarantined: number }> {
-  if (identities.length === 0) return { quarantined: 0 };
-  const { model, old } = sql;
-  const states = await readStates(exec, sql, identities);
-  const rows: Row[] = [];
-  const failed = new Map<Identity, unknown>();
-  for (const [identity, state] of states) {
-    try {
-      rows.push(downOf(sql, state));
-    } catch (error) {
-      failed.set(identity, error);
-    }
-  }
-  await allowAll(exec);
-  await upsertOldRows(exec, sql, rows);
-  await deleteRows(
-    exec,
-    old,
-    identities.filter((identity) => !states.has(identity)),
-  );
-  for (const [identity, error] of failed) await quarantine(exec, model, identity, reasonOf(error));
-  await exec.query('delete from godwit.outbox where remodel = $1 and identity = any($2::text[])', [
-    model.name,
-    identities,
-  ]);
-  return { quarantined: failed.size };
-}
-
-function downOf({ model }: SqlModel, state: State): Row {
-  return model.down(state);
-}
-
-/** Something in the batch was refused: finds what, without holding up the others. */
-async function oneByOne(
-  pool: pg.Pool,
-  sql: SqlModel,
-  limit: number,
-  only: readonly Identity[] | undefined,
-  cause: unknown,
-): Promise<RelayPass> {
-  const waiting = await inTransaction(pool, 'Reading the queue', (exec) => candidates(exec, sql, limit, only));
-  // Not one of the rows is to blame: quarantine would hide a fault that concerns all.
-  if (waiting.length === 0) throw cause;
-  let applied = 0;
-  let quarantined = 0;
-  let oldestMs = 0;
-  for (const { identity, ageMs } of waiting) {
-    try {
-      const done = await pass(pool, sql, 1, [identity]);
-      applied += done.applied;
-      quarantined += done.quarantined;
-    } catch (error) {
-      if (isRetryable(error)) throw error;
-      if (!blamesRow(error)) throw error;
-      await inTransaction(pool, 'Setting an identity aside', async (exec) => {
-        if ((await tryLocks(exec, sql.model.name, [identity])).length === 0) return;
-        await quarantine(exec, sql.model, identity, reasonOf(error));
-        await exec.query('delete from godwit.outbox where remodel = $1 and identity = $2', [sql.model.name, identity]);
-      });
-      quarantined += 1;
-    }
-    oldestMs = Math.max(oldestMs, ageMs);
-  }
-  return { applied, quarantined, more: waiting.length === limit, oldestMs };
-}
-
-/** Whether an error is about a row (data or constraint) and not about the statement or the server. */
-export function blamesRow(error: unknown): boolean {
-  const code = (error as { code?: unknown } | undefined)?.code;
-  return code === 'GW5005' || code === 'GW5006' || code === 'GW5007';
+  return new Map(rows.map((row) => [row['identity'] as string, Math.max(0, Number(row['age']))]));
 }
 
 /** Identities that wait and were not rung for lately; they count as rung from now on. */

@@ -2,7 +2,7 @@
 import type { Identity, Model, Row, State } from '../../../kernel/remodel/index.ts';
 import type { Executor } from './executor.ts';
 import { columnOf, emptyState, rowExpression, rowOf, rowsAsSelect, type SqlModel, type SqlTable } from './tables.ts';
-import { writeExpression } from './values.ts';
+import { readExpression, writeExpression } from './values.ts';
 
 /** A list of keys as an SQL array of the key's own type, from parameter `$n` of text. */
 function keys(table: SqlTable, param: string): string {
@@ -80,23 +80,47 @@ export async function upsertRows(exec: Executor, table: SqlTable, rows: readonly
   return written.length;
 }
 
-/** Writes old rows where they differ; other columns of the table keep their values. */
-export async function upsertOldRows(exec: Executor, sql: SqlModel, rows: readonly Row[]): Promise<void> {
+/**
+ * Writes old rows where they differ. Other columns keep their values, and need
+ * none: an INSERT with ON CONFLICT would be refused for a column that may not
+ * be null even where the row is there.
+ */
+export async function putOldRows(exec: Executor, sql: SqlModel, rows: readonly Row[]): Promise<void> {
   if (rows.length === 0) return;
   const { old } = sql;
+  const key = old.key.name;
   const { sql: select, params } = rowsAsSelect(old, rows);
-  const others = old.columns.filter((column) => !old.conflict.includes(column.name));
-  const sets = others.map((column) => `${column.name} = excluded.${column.name}`).join(', ');
+  const others = old.columns.filter((column) => column !== old.key);
+  const sets = others.map(({ name }) => `${name} = v.${name}`).join(', ');
   // As text: json has no equality, and -0 = 0.
-  const text = (alias: string) => others.map((column) => `${alias}.${column.name}::text`).join(', ');
-  const action =
+  const texts = (alias: string) =>
+    others.map((column) => readExpression(`${alias}.${column.name}`, column.type, column.sqlType)).join(', ');
+  const update =
     others.length === 0
-      ? 'do nothing'
-      : `do update set ${sets} where (${text('x')}) is distinct from (${text('excluded')})`;
+      ? ''
+      : `, u as (update ${old.name} x set ${sets} from v
+                  where x.${key} = v.${key} and (${texts('x')}) is distinct from (${texts('v')}))`;
   await exec.query(
-    `insert into ${old.name} as x (${names(old)}) ${select} on conflict (${old.conflict.join(', ')}) ${action}`,
+    `with v (${names(old)}) as materialized (${select})${update}
+     insert into ${old.name} (${names(old)}) overriding system value
+     select * from v where not exists (select 1 from ${old.name} x where x.${key} = v.${key})`,
     params,
   );
+}
+
+/** Those whose old rows are locked by somebody else's transaction; the others' are locked by ours from now on. */
+export async function busyOldRows(
+  exec: Executor,
+  { old }: SqlModel,
+  identities: readonly Identity[],
+): Promise<ReadonlySet<Identity>> {
+  const select = `select x.${old.key.name} as k from ${old.name} x where x.${old.key.name} = any(${keys(old, '$1')})`;
+  const { rows } = await exec.query(
+    `with present as materialized (${select}), free as materialized (${select} for no key update skip locked)
+     select p.k::text as identity from present p where not exists (select 1 from free f where f.k = p.k)`,
+    [identities],
+  );
+  return new Set(rows.map((row) => row['identity'] as string));
 }
 
 export async function deleteRows(exec: Executor, table: SqlTable, identities: readonly Identity[]): Promise<void> {

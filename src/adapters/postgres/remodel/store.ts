@@ -1,5 +1,4 @@
 import type pg from 'pg';
-import { GodwitError } from '../../../kernel/errors.ts';
 import type {
   AuditRow,
   Backlog,
@@ -33,13 +32,17 @@ import { create, drop, planCreate } from './create.ts';
 import { enter } from './entered.ts';
 import { type Executor, executorOf, type PgTransaction } from './executor.ts';
 import { guardWorks } from './guard.ts';
+import { measureImpact } from './measure.ts';
 import { pendingState } from './pending.ts';
 import { relay, toRing } from './relay.ts';
 import { release } from './release.ts';
 import { inTransaction, makePool, onConnection } from './session.ts';
 import { settleDirty } from './settle.ts';
+import { shapeOf } from './shape.ts';
 import { loadTables, type SqlModel } from './tables.ts';
-import { withPresentOld } from './trap-names.ts';
+import { retire, trap, untrap } from './trap.ts';
+import { type TrapHit, trapHits } from './trap-hits.ts';
+import { loadLasting, withPresentOld } from './trap-names.ts';
 import { verify } from './verify.ts';
 
 export interface PostgresStoreOptions {
@@ -124,17 +127,19 @@ export class PostgresRemodelStore implements RemodelStore<PgTransaction> {
     return this.#read('Counting the backlog', (exec) => readBacklog(exec, sql));
   }
 
-  shape(_model: Model): Promise<readonly string[]> {
-    return notBuilt('shape');
+  shape(model: Model): Promise<readonly string[]> {
+    return shapeOf(this.#pool, model);
   }
 
   async guardWorks(model: Model): Promise<boolean> {
-    const sql = await this.#sql(model);
-    return inTransaction(this.#pool, 'Trying the guard', (exec) => guardWorks(exec, sql));
+    // The real table, also behind the trap.
+    return inTransaction(this.#pool, 'Trying the guard', async (exec) =>
+      guardWorks(exec, await loadTables(exec, await withPresentOld(exec, model))),
+    );
   }
 
-  measure(_model: Model, _samples: number): Promise<Impact> {
-    return notBuilt('measure');
+  measure(model: Model, samples: number): Promise<Impact> {
+    return measureImpact(this.#pool, model, samples);
   }
 
   async enter(model: Model, tx: PgTransaction, identity: Identity, first?: FirstWrite): Promise<Entered> {
@@ -179,20 +184,20 @@ export class PostgresRemodelStore implements RemodelStore<PgTransaction> {
     return verify(this.#pool, model, options);
   }
 
-  trap(_model: Model, _mode: 'record' | 'refuse'): Promise<void> {
-    return notBuilt('trap');
+  trap(model: Model, mode: 'record' | 'refuse'): Promise<void> {
+    return trap(this.#pool, model, mode);
   }
 
-  untrap(_model: Model): Promise<void> {
-    return notBuilt('untrap');
+  untrap(model: Model): Promise<void> {
+    return untrap(this.#pool, model);
   }
 
-  trapHits(_model: Model): Promise<readonly { at: string; who: string; query: string }[]> {
-    return notBuilt('trapHits');
+  trapHits(model: Model): Promise<readonly TrapHit[]> {
+    return trapHits(this.#pool, model);
   }
 
-  retire(_model: Model): Promise<void> {
-    return notBuilt('retire');
+  retire(model: Model): Promise<void> {
+    return retire(this.#pool, model);
   }
 
   async close(): Promise<void> {
@@ -207,15 +212,9 @@ export class PostgresRemodelStore implements RemodelStore<PgTransaction> {
   #sql(model: Model): Promise<SqlModel> {
     const known = this.#tables.get(model.name);
     if (known) return known;
-    const loading = this.#read('Reading the tables', async (exec) =>
-      loadTables(exec, await withPresentOld(exec, model)),
-    );
+    const loading = this.#read('Reading the tables', (exec) => loadLasting(exec, model));
     this.#tables.set(model.name, loading);
     loading.catch(() => this.#tables.delete(model.name));
     return loading;
   }
-}
-
-function notBuilt(what: string): never {
-  throw new GodwitError('GW9001', `${what} is not built yet`);
 }

@@ -9,7 +9,7 @@ export interface SqlColumn {
   readonly type: ColumnType;
   /** Quoted. */
   readonly name: string;
-  /** As `format_type` writes it. */
+  /** As `format_type` writes it, without a length: a cast to `varchar(5)` would cut off what an assignment refuses. */
   readonly sqlType: string;
 }
 
@@ -82,13 +82,15 @@ export async function loadTables(exec: Executor, model: Model): Promise<SqlModel
 }
 
 async function loadTable(exec: Executor, model: Model, as: string, table: Table, lacks: string[]): Promise<SqlTable> {
-  const types = await columnTypes(exec, table.name);
+  const types = await castTypes(exec, table.name);
   const columns: SqlColumn[] = [];
   for (const [property, { type }] of Object.entries(table.columns)) {
     const stored = storedName(property, table.columns);
     const sqlType = types.get(stored);
     if (sqlType === undefined) lacks.push(`${table.name} has no column ${stored}`);
     else if (!fits(type, sqlType)) lacks.push(`${table.name}.${stored} is ${sqlType}, not ${type}`);
+    else if (property === model.key && type === 'text' && !/^(text|character varying)$/.test(sqlType))
+      lacks.push(`${table.name}.${stored} is ${sqlType}: keys that differ as text may be equal to the database`);
     columns.push({ property, type, name: quote(stored), sqlType: sqlType ?? 'text' });
   }
   const of = (property: string) => columns.find((column) => column.property === property) as SqlColumn;
@@ -130,6 +132,19 @@ export async function columnTypes(exec: Executor, table: string): Promise<Readon
   return new Map(rows.map((row) => [row['name'] as string, row['type'] as string]));
 }
 
+/** Types that a value may be cast to: without length or domain, so that what does not fit is refused by the column. */
+async function castTypes(exec: Executor, table: string): Promise<ReadonlyMap<string, string>> {
+  const { rows } = await exec.query(
+    `select a.attname::text as name,
+            format_type(case t.typtype when 'd' then t.typbasetype else t.oid end, -1)::text as type
+       from pg_attribute a join pg_type t on t.oid = a.atttypid
+      where a.attrelid = to_regclass($1) and a.attnum > 0 and not a.attisdropped`,
+    [quoteTable(table)],
+  );
+  return new Map(rows.map((row) => [row['name'] as string, row['type'] as string]));
+}
+
+/** Only what may stand behind ON CONFLICT: all rows, plain columns, checked at once. */
 async function uniqueKeys(exec: Executor, table: string): Promise<string[][]> {
   const { rows } = await exec.query(
     `select json_agg(a.attname order by k.place)::text as names
@@ -137,7 +152,7 @@ async function uniqueKeys(exec: Executor, table: string): Promise<string[][]> {
        cross join lateral unnest(i.indkey) with ordinality as k(attnum, place)
        join pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.attnum
       where i.indrelid = to_regclass($1) and i.indisunique and i.indisvalid and i.indpred is null
-        and k.place <= i.indnkeyatts
+        and i.indexprs is null and i.indimmediate and k.place <= i.indnkeyatts
       group by i.indexrelid`,
     [quoteTable(table)],
   );

@@ -1,0 +1,90 @@
+/** Brings old rows up to date, for the relay and for release. */
+import { GodwitError } from '../../../kernel/errors.ts';
+import type { Identity, Row } from '../../../kernel/remodel/index.ts';
+import { translate } from '../errors.ts';
+import type { Executor } from './executor.ts';
+import { allowThese } from './guard-setting.ts';
+import { quarantine, reasonOf } from './quarantine.ts';
+import { busyOldRows, deleteRows, putOldRows, readStates, tombstonesAmong } from './states.ts';
+import type { SqlModel } from './tables.ts';
+
+/** What became of identities that were to be carried. */
+export interface Carried {
+  readonly applied: readonly Identity[];
+  /** In quarantine now. */
+  readonly refused: readonly Identity[];
+  /** Their old rows are locked by somebody's transaction; they wait. */
+  readonly busy: readonly Identity[];
+}
+
+/** Whether an error is about a row (data or constraint) and not about the statement or the server. */
+export function blamesRow(error: unknown): boolean {
+  return error instanceof GodwitError && ['GW5005', 'GW5006', 'GW5007'].includes(error.code);
+}
+
+/** Whether somebody's lock is what stopped it. */
+export function wasBusy(error: unknown): boolean {
+  return error instanceof GodwitError && error.code === 'GW3003';
+}
+
+/**
+ * Writes the old rows of identities whose locks are held, and takes them off
+ * the queue. Those for which `down` throws go to quarantine. What the old
+ * table refuses fails all of them: then each is to be carried alone.
+ */
+export async function carry(exec: Executor, sql: SqlModel, identities: readonly Identity[]): Promise<Carried> {
+  if (identities.length === 0) return { applied: [], refused: [], busy: [] };
+  const { model, old } = sql;
+  const locked = await busyOldRows(exec, sql, identities);
+  const free = identities.filter((identity) => !locked.has(identity));
+  const states = await readStates(exec, sql, free);
+  const rows: Row[] = [];
+  const failed = new Map<Identity, unknown>();
+  for (const [identity, state] of states) {
+    try {
+      rows.push(model.down(state));
+    } catch (error) {
+      failed.set(identity, error);
+    }
+  }
+  const stateless = free.filter((identity) => !states.has(identity));
+  // Neither rows nor a tombstone: the old model owns it, and its row is not ours to delete.
+  const deleted = stateless.length > 0 ? await tombstonesAmong(exec, model, stateless) : new Set<Identity>();
+  await allowThese(exec, model.name, free);
+  await putOldRows(exec, sql, rows);
+  await deleteRows(exec, old, [...deleted]);
+  const applied = free.filter((identity) => !failed.has(identity) && (states.has(identity) || deleted.has(identity)));
+  await dequeue(exec, sql, free, applied);
+  for (const [identity, error] of failed) await quarantine(exec, model, identity, reasonOf(error));
+  return { applied, refused: [...failed.keys()], busy: [...locked] };
+}
+
+/** Takes identities off the queue, and those that were applied out of quarantine, where an earlier change may have brought them. */
+async function dequeue(
+  exec: Executor,
+  { model }: SqlModel,
+  identities: readonly Identity[],
+  applied: readonly Identity[],
+): Promise<void> {
+  await exec.query(
+    `with cured as (delete from godwit.quarantine where remodel = $1 and identity = any($3::text[]))
+     delete from godwit.outbox where remodel = $1 and identity = any($2::text[])`,
+    [model.name, identities, applied],
+  );
+}
+
+/** The same for one identity, in a transaction that goes on when its row is refused: then it is in quarantine. */
+export async function carryAlone(exec: Executor, sql: SqlModel, identity: Identity): Promise<Carried> {
+  await exec.query('savepoint godwit_carry');
+  try {
+    return await carry(exec, sql, [identity]);
+  } catch (thrown) {
+    const error = translate(thrown, `Carrying a change of ${sql.model.name}`);
+    if (!blamesRow(error) && !wasBusy(error)) throw error;
+    await exec.query('rollback to savepoint godwit_carry');
+    if (wasBusy(error)) return { applied: [], refused: [], busy: [identity] };
+    await quarantine(exec, sql.model, identity, reasonOf(error));
+    await dequeue(exec, sql, [identity], []);
+    return { applied: [], refused: [identity], busy: [] };
+  }
+}
