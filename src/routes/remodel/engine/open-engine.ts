@@ -1,4 +1,3 @@
-import { GodwitError } from '../../../kernel/errors.ts';
 import type { CompareEngine } from '../../../kernel/remodel/index.ts';
 
 /** An engine by its name; what it needs is loaded only now. */
@@ -7,5 +6,6 @@ export async function openEngine(kind: CompareEngine['kind'], folder: string): P
     const { DuckdbCompareEngine } = await import('../../../adapters/duckdb/index.ts');
     return new DuckdbCompareEngine({ tempDir: folder });
   }
-  throw new GodwitError('GW1001', '--engine spark is not there in this build');
+  const { SparkCompareEngine } = await import('../../../adapters/spark/index.ts');
+  return new SparkCompareEngine({ tempDir: folder });
 }
