@@ -13,6 +13,11 @@ const PART_BYTES = 160e6;
 const MOST_PARTS = 256;
 const PARQUET = 'FORMAT parquet, COMPRESSION zstd';
 
+export interface SnapshotOptions extends DuckdbOptions {
+  /** Into how many parts each table is split. Default: by the size of the files. */
+  readonly parts?: number;
+}
+
 interface Table {
   readonly name: string;
   readonly files: readonly string[];
@@ -31,11 +36,11 @@ interface Table {
 export async function csvToParquet(
   snapshot: ExportedSnapshot,
   outDir: string,
-  options: DuckdbOptions,
+  options: SnapshotOptions,
   signal: AbortSignal,
 ): Promise<CompareInput> {
   const tables = await tablesOf(snapshot);
-  const parts = await partsFor(tables);
+  const parts = options.parts ?? (await partsFor(tables));
   await using database = await Database.open({ ...options, tempDir: options.tempDir ?? outDir }, signal);
   for (const [i, table] of tables.entries()) {
     await writeTable(database, table, outDir, parts, signal);

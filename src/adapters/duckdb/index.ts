@@ -1,3 +1,3 @@
-export { archiveToParquet, csvToParquet } from './csv-to-parquet.ts';
+export { archiveToParquet, csvToParquet, type SnapshotOptions } from './csv-to-parquet.ts';
 export type { DuckdbOptions } from './database.ts';
 export { DuckdbCompareEngine } from './engine.ts';
