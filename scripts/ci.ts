@@ -14,9 +14,10 @@ interface Totals {
 }
 
 const totals: Totals = { passed: 0, failed: 0, skipped: 0 };
-/** Chaos runs that fit into CI's time beside the suite. */
-const CHAOS_RUNS = 6;
-const CHAOS_SEED = 1;
+/** Chaos runs and kill storms that fit into CI's time beside the suite. */
+const CHAOS_RUNS = 5;
+const STORMS = 24;
+const FIRST_SEED = 1;
 
 /** Runs a command with its output passed on; gives its exit code and what it printed. */
 function runCommand(
@@ -85,7 +86,7 @@ async function suite(project: string): Promise<void> {
 async function chaos(): Promise<void> {
   const { code, stdout } = await runCommand(
     'npx',
-    ['tsx', 'test/chaos/main.ts', '--seed', String(CHAOS_SEED), '--runs', String(CHAOS_RUNS), '--json'],
+    ['tsx', 'test/chaos/main.ts', '--seed', String(FIRST_SEED), '--runs', String(CHAOS_RUNS), '--json'],
     15 * 60_000,
   );
   const last = stdout.trim().split('\n').at(-1) ?? '';
@@ -99,11 +100,22 @@ async function chaos(): Promise<void> {
   }
 }
 
+/** `N of M storms well` is the last line. */
+async function storms(): Promise<void> {
+  const args = ['tsx', 'test/storms/main.ts', '--seed', String(FIRST_SEED), '--runs', String(STORMS)];
+  const { stdout } = await runCommand('npx', args, 16 * 60_000);
+  const well = Number(/(\d+) of \d+ storms well\s*$/.exec(stdout)?.[1] ?? 0);
+  totals.passed += well;
+  totals.failed += STORMS - well;
+}
+
 await check('npm', ['run', 'build', '--silent'], 5 * 60_000);
 for (const step of ['check:types', 'check:lint', 'check:dead'])
   await check('npm', ['run', step, '--silent'], 5 * 60_000);
-for (const project of ['unit', 'mongo']) await suite(project);
+for (const project of ['unit', 'pg', 'mongo']) await suite(project);
 await chaos();
+await storms();
 await check('npm', ['run', 'demo', '--silent', '--', '--json'], 6 * 60_000);
+await check('npm', ['run', 'demo:remodel', '--silent', '--', '--json'], 8 * 60_000);
 process.stdout.write(`\n${totals.passed} passed, ${totals.failed} failed, ${totals.skipped} skipped\n`);
 process.exitCode = totals.failed === 0 ? 0 : 1;
