@@ -3,7 +3,6 @@ import { createWriteStream } from 'node:fs';
 import { pipeline } from 'node:stream/promises';
 import type pg from 'pg';
 import { to as copyTo } from 'pg-copy-streams';
-import { GodwitError } from '../../../kernel/errors.ts';
 import type {
   ExportedSnapshot,
   Identity,
@@ -19,6 +18,7 @@ import { type Executor, onPg } from './executor.ts';
 import { lockWaits } from './guard.ts';
 import { readQuarantine, retryQuarantine } from './quarantine.ts';
 import { giveBack, inTransaction, onConnection, take } from './session.ts';
+import { exportSnapshot } from './snapshot-export.ts';
 import { sqlStates } from './sql-up.ts';
 import { loadTables, quoteTable, rowExpression, rowOf, type SqlModel } from './tables.ts';
 import { withPresentOld } from './trap-names.ts';
@@ -92,8 +92,8 @@ export class PostgresRemodelAdmin implements RemodelAdmin {
     );
   }
 
-  exportSnapshot(model: Model): Promise<ExportedSnapshot> {
-    throw new GodwitError('GW1001', `${model.name}: no export of snapshots in this build`);
+  exportSnapshot(model: Model, folder: string, byValue: boolean, signal: AbortSignal): Promise<ExportedSnapshot> {
+    return exportSnapshot(this.#pool, model, folder, byValue, signal);
   }
 
   async archive(model: Model, file: string, signal: AbortSignal): Promise<number> {

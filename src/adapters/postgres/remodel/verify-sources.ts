@@ -43,6 +43,18 @@ export async function openSources(
   return { old: old as RowCursor, marks: marks as RowCursor, all };
 }
 
+const ALL: KeyRange = { from: undefined, to: undefined };
+
+/** Streams of the new rows alone, in the order of `SqlModel.all`. */
+export function openNew(snapshot: Snapshot, tables: SqlModel, signal: AbortSignal): Promise<readonly RowCursor[]> {
+  const order = keyOrder(tables.old.key.type);
+  return Promise.all(
+    tables.all.map(
+      async (table) => new RowCursor(copyRows(await snapshot.join(), selectRows(table, order, ALL, true), signal)),
+    ),
+  );
+}
+
 function selectRows(table: SqlTable, order: KeyOrder, range: KeyRange, byValue: boolean): string {
   const key = table.key.name;
   const columns = byValue ? table.columns : [];
@@ -80,7 +92,7 @@ export async function splitRanges(holder: pg.Client, tables: SqlModel, most: num
   );
   const rows = Number(size.rows[0]?.n ?? 0);
   const count = Math.min(most, Math.ceil(rows / ROWS_PER_RANGE));
-  if (count < 2) return [{ from: undefined, to: undefined }];
+  if (count < 2) return [ALL];
   const order = keyOrder(old.key.type);
   const shares = Array.from({ length: count - 1 }, (_, i) => (i + 1) / count);
   const percent = Math.min(100, Math.max(0.01, (100 * 20_000) / rows));

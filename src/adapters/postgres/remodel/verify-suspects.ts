@@ -2,6 +2,7 @@
 import type pg from 'pg';
 import type { Mismatch, Row } from '../../../kernel/remodel/index.ts';
 import { sqlStateOf, translate } from '../errors.ts';
+import { withoutLength } from './snapshot-canonical.ts';
 import type { Fields } from './snapshot-rows.ts';
 import type { SqlColumn, SqlTable } from './tables.ts';
 import { readExpression, toText, writeExpression } from './values.ts';
@@ -110,11 +111,4 @@ function sameExpression({ type, sqlType }: SqlColumn): string {
   const made = writeExpression('u.made', type, target);
   if (type === 'numeric') return `u.stored::${target} = ${made}`;
   return `${readExpression(made, type, target)} = u.stored`;
-}
-
-/** A cast to a type with a length cuts off silently what an assignment would refuse. */
-function withoutLength(sqlType: string): string {
-  const match = /^(character varying|character|bit varying|bit)\(\d+\)$/.exec(sqlType);
-  if (match === null) return sqlType;
-  return { character: 'bpchar', bit: 'bit varying' }[match[1] as string] ?? (match[1] as string);
 }
