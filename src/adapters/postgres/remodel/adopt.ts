@@ -1,12 +1,12 @@
 import type pg from 'pg';
-import { GodwitError, isRetryable } from '../../../kernel/errors.ts';
+import { GodwitError } from '../../../kernel/errors.ts';
 import type { Identity, Row, State } from '../../../kernel/remodel/index.ts';
+import { blamesRow } from './carry.ts';
 import type { Executor } from './executor.ts';
 import { tryLocks } from './lock.ts';
 import { quarantine, reasonOf } from './quarantine.ts';
-import { blamesRow } from './relay.ts';
 import { inTransaction } from './session.ts';
-import { insertRows } from './states.ts';
+import { insertRows, readStates } from './states.ts';
 import { rowExpression, rowOf, type SqlModel } from './tables.ts';
 
 export interface Adopted {
@@ -15,7 +15,7 @@ export interface Adopted {
 }
 
 /** Identities of one transaction: their locks share the server's lock table. */
-const MOST_AT_ONCE = 1_000;
+const MOST_AT_ONCE = 500;
 
 /**
  * Adopts identities that the old model owns. Those that somebody is writing
@@ -35,7 +35,7 @@ async function adoptBatch(pool: pg.Pool, sql: SqlModel, identities: readonly Ide
   try {
     return await adoptTogether(pool, sql, identities);
   } catch (error) {
-    if (isRetryable(error) || !blamesRow(error)) throw error;
+    if (!blamesRow(error)) throw error;
     if (identities.length === 1) return setAside(pool, sql, identities[0] as Identity, error);
   }
   // Halves, until what is refused stands alone.
@@ -49,24 +49,29 @@ function adoptTogether(pool: pg.Pool, sql: SqlModel, identities: readonly Identi
   const { model } = sql;
   return inTransaction(pool, `Adopting identities of ${model.name}`, async (exec) => {
     await demandDual(exec, sql);
-    const held = await tryLocks(exec, model.name, identities);
-    const olds = await takeOldRows(exec, sql, held);
-    const rows = new Map<string, Row[]>(sql.all.map(({ as }) => [as, []]));
-    let quarantined = 0;
-    for (const [identity, old] of olds) {
-      let state: State;
-      try {
-        state = model.up(old);
-      } catch (error) {
-        await quarantine(exec, model, identity, reasonOf(error));
-        quarantined += 1;
-        continue;
-      }
-      for (const { as } of sql.all) rows.get(as)?.push(...(state[as] ?? []));
-    }
-    for (const table of sql.all) await insertRows(exec, table, rows.get(table.as) ?? []);
-    return { adopted: olds.size - quarantined, quarantined };
+    return adoptLocked(exec, sql, await tryLocks(exec, model.name, identities));
   });
+}
+
+/** Adopts those whose locks are held and that the old model owns. Those for which `up` throws go to quarantine. */
+export async function adoptLocked(exec: Executor, sql: SqlModel, locked: readonly Identity[]): Promise<Adopted> {
+  const { model } = sql;
+  const olds = await takeOldRows(exec, sql, locked);
+  const rows = new Map<string, Row[]>(sql.all.map(({ as }) => [as, []]));
+  let quarantined = 0;
+  for (const [identity, old] of olds) {
+    let state: State;
+    try {
+      state = model.up(old);
+    } catch (error) {
+      await quarantine(exec, model, identity, reasonOf(error));
+      quarantined += 1;
+      continue;
+    }
+    for (const { as } of sql.all) rows.get(as)?.push(...(state[as] ?? []));
+  }
+  for (const table of sql.all) await insertRows(exec, table, rows.get(table.as) ?? []);
+  return { adopted: olds.size - quarantined, quarantined };
 }
 
 async function demandDual(exec: Executor, { model }: SqlModel): Promise<void> {
@@ -104,9 +109,13 @@ async function takeOldRows(
   return new Map(rows.map((row) => [row['identity'] as string, rowOf(old, row['v'] as string)]));
 }
 
+/** Unless somebody is writing it, or has adopted it by now. */
 async function setAside(pool: pg.Pool, sql: SqlModel, identity: Identity, error: unknown): Promise<Adopted> {
-  await inTransaction(pool, 'Setting an identity aside', (exec) =>
-    quarantine(exec, sql.model, identity, reasonOf(error)),
-  );
-  return { adopted: 0, quarantined: 1 };
+  const quarantined = await inTransaction(pool, 'Setting an identity aside', async (exec) => {
+    if ((await tryLocks(exec, sql.model.name, [identity])).length === 0) return 0;
+    if ((await readStates(exec, sql, [identity])).size > 0) return 0;
+    await quarantine(exec, sql.model, identity, reasonOf(error));
+    return 1;
+  });
+  return { adopted: 0, quarantined };
 }

@@ -109,7 +109,6 @@ export function functions(sql: SqlModel): string[] {
  */
 function enter({ model, root }: SqlModel): string {
   const name = literal(model.name);
-  const dual = ['dual', 'sealed', 'backfilling', 'verified', 'reads', 'new-only', 'trapped', 'retired'];
   return `create or replace function ${enterFunction(model)}(k text) returns text
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $godwit$
 declare
@@ -122,7 +121,7 @@ begin
   end if;
   perform pg_advisory_xact_lock(${lockNumber(model.name, 'k')});
   select phase, ramp into v_phase, v_ramp from godwit.remodel where name = ${name};
-  if v_phase in (${dual.map(literal).join(', ')}) then
+  if v_phase in (${DUAL}) then
     perform 1 from ${root.name} where ${root.key.name} = k::${root.key.sqlType};
     if found then
       v_owner := 'new';
@@ -220,6 +219,11 @@ export function dropFunctions(model: Model): string[] {
     `drop function if exists ${truncateFunction(model)}() cascade`,
   ];
 }
+
+/** Phases in which the new model may own identities, as an SQL list. */
+export const DUAL = ['dual', 'sealed', 'backfilling', 'verified', 'reads', 'new-only', 'trapped', 'retired']
+  .map(literal)
+  .join(', ');
 
 /** Phases in which adopted identities are carried to the old table, as an SQL list. */
 export const CARRYING = (['dual', 'sealed', 'backfilling', 'verified', 'reads'] as const)

@@ -4,9 +4,12 @@ import { translate } from '../errors.ts';
 import { enterFunction } from './ddl.ts';
 import type { Executor } from './executor.ts';
 import { allowOne } from './guard-setting.ts';
-import { deleteRows, insertRows, patchRow, putOldRows, readOldRows, readStates, upsertRows } from './states.ts';
+import { deleteRows, insertRows, patchRow, putOldRows, readOldRow, readStates, upsertRows } from './states.ts';
 import type { SqlColumn, SqlModel, SqlTable } from './tables.ts';
 import { toText, writeExpression } from './values.ts';
+
+/** SQL: when the old table is gone for good nothing is carried there, and nothing in it can come back. `$1`: the remodel. */
+const WHILE_OLD = `from godwit.remodel where name = $1 and phase <> 'retired'`;
 
 /**
  * Takes the lock and asks who owns; with `first`, carries that out in the same
@@ -74,6 +77,8 @@ class PgEntered implements Entered {
   readonly #exec: Executor;
   readonly #sql: SqlModel;
   readonly #identity: Identity;
+  /** Writes past the library that are in the old row as it was read, as an SQL array. */
+  #dirtySeen: string | undefined;
 
   constructor(exec: Executor, sql: SqlModel, identity: Identity, owner: Owner, didFirst: boolean) {
     this.#exec = exec;
@@ -84,9 +89,11 @@ class PgEntered implements Entered {
   }
 
   readOld(): Promise<Row | undefined> {
-    return this.#do('Reading an old row', async () =>
-      (await readOldRows(this.#exec, this.#sql, [this.#identity])).get(this.#identity),
-    );
+    return this.#do('Reading an old row', async () => {
+      const { row, dirty } = await readOldRow(this.#exec, this.#sql, this.#identity);
+      this.#dirtySeen = dirty;
+      return row;
+    });
   }
 
   readNew(): Promise<State | undefined> {
@@ -99,14 +106,15 @@ class PgEntered implements Entered {
     return this.#do('Adopting an identity', async () => {
       const { model, all } = this.#sql;
       for (const table of all) await insertRows(this.#exec, table, state[table.as] ?? []);
-      // Whatever was written past the library and can be seen is in the row that was adopted.
+      // What was written past the library and is in the row that was adopted; anything since then will be merged.
       await this.#exec.query(
         `with gone as (delete from godwit.tombstone where remodel = $1 and identity = $2),
-              seen as (delete from godwit.dirty where remodel = $1 and identity = $2),
-              queued as (insert into godwit.outbox (remodel, identity)
-                         select $1, $2 from godwit.remodel where name = $1 and phase <> 'retired' on conflict do nothing)
+              seen as (delete from godwit.dirty where remodel = $1 and identity = $2
+                         and ($3::text is null or id = any($3::text::bigint[]))),
+              cured as (delete from godwit.quarantine where remodel = $1 and identity = $2),
+              queued as (insert into godwit.outbox (remodel, identity) select $1, $2 ${WHILE_OLD} on conflict do nothing)
          select set_config('godwit.allowed', '', true) as ok`,
-        [model.name, this.#identity],
+        [model.name, this.#identity, this.#dirtySeen ?? null],
       );
     });
   }
@@ -143,7 +151,7 @@ class PgEntered implements Entered {
       const { model, all } = this.#sql;
       for (const table of [...all].reverse()) await deleteRows(this.#exec, table, [this.#identity]);
       await this.#exec.query(
-        'insert into godwit.tombstone (remodel, identity) values ($1, $2) on conflict do nothing',
+        `insert into godwit.tombstone (remodel, identity) select $1, $2 ${WHILE_OLD} on conflict do nothing`,
         [model.name, this.#identity],
       );
     });

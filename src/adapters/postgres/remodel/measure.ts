@@ -3,9 +3,9 @@ import type pg from 'pg';
 import type { Impact, Model, Row, State } from '../../../kernel/remodel/index.ts';
 import { translate } from '../errors.ts';
 import { type Executor, onPg } from './executor.ts';
-import { allowAll } from './guard-setting.ts';
+import { allowOne } from './guard-setting.ts';
 import { lockNumber } from './lock.ts';
-import { insertRows, upsertOldRows } from './states.ts';
+import { insertRows, putOldRows } from './states.ts';
 import { loadTables, rowExpression, rowOf, type SqlModel } from './tables.ts';
 
 interface Sample {
@@ -30,9 +30,10 @@ export async function measureImpact(pool: pg.Pool, model: Model, samples: number
     const olds = await sampleRows(exec, sql, samples);
     const [plain, dual]: [Sample[], Sample[]] = [[], []];
     for (const old of olds) {
-      plain.push(await sample(exec, () => writePlain(exec, sql, old)));
+      const allow = () => allowOne(exec, model.name, String(old[model.key]));
+      plain.push(await sample(exec, allow, () => writePlain(exec, sql, old)));
       const state = model.up(old);
-      dual.push(await sample(exec, () => writeBoth(exec, sql, old, state)));
+      dual.push(await sample(exec, allow, () => writeBoth(exec, sql, old, state)));
     }
     return impactOf(plain, dual);
   } catch (error) {
@@ -70,14 +71,14 @@ async function writeBoth(exec: Executor, sql: SqlModel, row: Row, state: State):
   for (const table of sql.all) await insertRows(exec, table, state[table.as] ?? []);
   await exec.query('insert into godwit.outbox (remodel, identity) values ($1, $2)', [model.name, identity]);
   await writePlain(exec, sql, row);
-  await upsertOldRows(exec, sql, [row]);
+  await putOldRows(exec, sql, [row]);
   await exec.query('delete from godwit.outbox where remodel = $1 and identity = $2', [model.name, identity]);
 }
 
-async function sample(exec: Executor, write: () => Promise<void>): Promise<Sample> {
+async function sample(exec: Executor, allow: () => Promise<void>, write: () => Promise<void>): Promise<Sample> {
   await exec.query('begin isolation level read committed');
   try {
-    await allowAll(exec);
+    await allow();
     // A row that somebody holds is not waited for.
     await exec.query(`select set_config('lock_timeout', '1s', true) as ok`);
     const before = await logPosition(exec);

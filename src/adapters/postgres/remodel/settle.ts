@@ -1,19 +1,27 @@
 import type pg from 'pg';
-import { isRetryable } from '../../../kernel/errors.ts';
-import { type Identity, mergePast, type State } from '../../../kernel/remodel/index.ts';
+import { bucketOf, type Identity, mergePast, type State } from '../../../kernel/remodel/index.ts';
+import { adoptLocked } from './adopt.ts';
+import { blamesRow, wasBusy } from './carry.ts';
+import { CARRYING } from './ddl.ts';
 import type { Executor } from './executor.ts';
 import { tryLocks } from './lock.ts';
 import { quarantine, reasonOf } from './quarantine.ts';
-import { blamesRow } from './relay.ts';
 import { inTransaction, onConnection } from './session.ts';
 import { deleteRows, insertRows, readStates, tombstonesAmong } from './states.ts';
 import { rowOf, type SqlModel } from './tables.ts';
 
-/** Deals with writes past the library, an identity a transaction: they are rare. Gives how many identities it dealt with. */
+/**
+ * Deals with writes past the library, an identity a transaction: they are rare.
+ * Gives how many identities it dealt with. What cannot be merged stays where it
+ * is and puts the identity in quarantine: it is tried again when it is let out.
+ */
 export async function settleDirty(pool: pg.Pool, sql: SqlModel, limit: number): Promise<number> {
   const { rows } = await onConnection(pool, 'Reading writes past the library', (exec) =>
     exec.query(
-      `select identity from godwit.dirty where remodel = $1 group by identity order by min(id) limit $2::text::integer`,
+      `select d.identity from godwit.dirty d
+        where d.remodel = $1 and not exists (
+          select from godwit.quarantine q where q.remodel = $1 and q.identity = d.identity)
+        group by d.identity order by min(d.id) limit $2::text::integer`,
       [sql.model.name, String(limit)],
     ),
   );
@@ -28,10 +36,12 @@ async function settleOne(pool: pg.Pool, sql: SqlModel, identity: Identity): Prom
       settle(exec, sql, identity),
     );
   } catch (error) {
-    if (isRetryable(error) || !blamesRow(error)) throw error;
+    // Somebody holds what it needs: the next pass tries it again, and the others are not held up.
+    if (wasBusy(error)) return false;
+    if (!blamesRow(error)) throw error;
     await inTransaction(pool, 'Setting an identity aside', async (exec) => {
+      if ((await tryLocks(exec, sql.model.name, [identity])).length === 0) return;
       await quarantine(exec, sql.model, identity, reasonOf(error));
-      await exec.query('delete from godwit.dirty where remodel = $1 and identity = $2', [sql.model.name, identity]);
     });
     return true;
   }
@@ -46,8 +56,12 @@ async function settle(exec: Executor, sql: SqlModel, identity: Identity): Promis
   );
   const current = (await readStates(exec, sql, [identity])).get(identity);
   const deleted = (await tombstonesAmong(exec, model, [identity])).has(identity);
-  // Still the old model's: whoever adopts it reads the row as it is then.
-  if (!current && !deleted) return writes.length > 0;
+  if (!current && !deleted) {
+    // The old model's: whoever adopts it reads the row as it is then. Where a write of the library would adopt it, so
+    // does this one: after the backfill nobody else would, and it would be missed where reads have moved.
+    if (await isInRamp(exec, sql, identity)) await adoptLocked(exec, sql, [identity]);
+    return writes.length > 0;
+  }
   let state: State | undefined = current;
   for (const { before, after } of writes.toSorted((a, b) => Number(a['id']) - Number(b['id'])))
     state = mergePast(
@@ -58,6 +72,14 @@ async function settle(exec: Executor, sql: SqlModel, identity: Identity): Promis
     );
   await replace(exec, sql, identity, state);
   return writes.length > 0;
+}
+
+async function isInRamp(exec: Executor, { model }: SqlModel, identity: Identity): Promise<boolean> {
+  const { rows } = await exec.query(
+    `select ramp::text as ramp from godwit.remodel where name = $1 and phase in (${CARRYING}, 'new-only')`,
+    [model.name],
+  );
+  return bucketOf(model.name, identity) < Number(rows[0]?.['ramp'] ?? 0);
 }
 
 async function replace(exec: Executor, sql: SqlModel, identity: Identity, state: State | undefined): Promise<void> {

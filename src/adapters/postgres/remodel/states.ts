@@ -38,19 +38,22 @@ export async function readStates(
   return found;
 }
 
-/** Old rows by identity. */
-export async function readOldRows(
+/**
+ * The old row, and in the same snapshot the numbers (an SQL array as text) of
+ * writes past the library that are in it.
+ */
+export async function readOldRow(
   exec: Executor,
-  sql: SqlModel,
-  identities: readonly Identity[],
-): Promise<ReadonlyMap<Identity, Row>> {
-  const { old } = sql;
+  { model, old }: SqlModel,
+  identity: Identity,
+): Promise<{ readonly row: Row | undefined; readonly dirty: string }> {
   const { rows } = await exec.query(
-    `select x.${old.key.name}::text as identity, ${rowExpression(old, 'x')} as v
-       from ${old.name} x where x.${old.key.name} = any(${keys(old, '$1')})`,
-    [identities],
+    `select (select ${rowExpression(old, 'x')} from ${old.name} x where x.${old.key.name} = $2::text::${old.key.sqlType}) as v,
+            array(select d.id from godwit.dirty d where d.remodel = $1 and d.identity = $2)::text as dirty`,
+    [model.name, identity],
   );
-  return new Map(rows.map((row) => [row['identity'] as string, rowOf(old, row['v'] as string)]));
+  const { v, dirty } = rows[0] as { v: string | null; dirty: string };
+  return { row: v === null ? undefined : rowOf(old, v), dirty };
 }
 
 /** Inserts rows that must not be there yet. */
