@@ -32,7 +32,7 @@ const PARTS: readonly string[] = [
             case when a.attnotnull then ' not null' else '' end,
             case when d.adbin is null then '' when a.attgenerated = 's' then ' generated ' || pg_get_expr(d.adbin, d.adrelid)
                  else ' default ' || pg_get_expr(d.adbin, d.adrelid) end,
-            case when a.attidentity = '' then '' else ' identity ' || a.attidentity end)
+            case when a.attidentity = '' then '' else ' identity ' || a.attidentity::text end)
      from t join pg_attribute a on a.attrelid = t.oid join pg_type y on y.oid = a.atttypid
      left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
     where a.attnum > 0 and not a.attisdropped`,
