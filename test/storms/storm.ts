@@ -40,6 +40,7 @@ export interface StormResult {
 }
 
 const CUSTOMERS = 200;
+const MOST_CUSTOMERS = 300;
 /** These are written past the library only, and looked at when all is over. */
 const RAW = 10;
 const WORKERS = 4;
@@ -260,7 +261,8 @@ class Storm {
   async #write(random: Random): Promise<void> {
     const parts: { id: number; op: Op }[] = [];
     for (let n = random.chance(0.15) ? 2 : 1; n > 0; n -= 1) {
-      const id = random.chance(0.05) ? this.#fresh() : random.pick(this.#checker.identities);
+      const id =
+        this.#nextId < MOST_CUSTOMERS && random.chance(0.05) ? this.#fresh() : random.pick(this.#checker.identities);
       if (!this.#checker.isFree(id) || parts.some((part) => part.id === id)) continue;
       parts.push({ id, op: someOp(random, this.#checker.guess(id)) });
     }
@@ -296,7 +298,7 @@ class Storm {
       } catch {
         this.#raw.get(id)?.add(email);
       }
-      await sleep(200);
+      await sleep(1_500);
     }
   }
 

@@ -53,7 +53,7 @@ export async function exportSnapshot(
     const of = (table: string) => `select identity as k from godwit.${table} where remodel = ${literal(model.name)}`;
     await Promise.all([
       copy('old', `select ${[`t.${old.key.name}::text as k`, ...values].join(', ')} from ${old.name} t`),
-      copy('pending', `${of('outbox')} union ${of('quarantine')}`),
+      copy('pending', `${of('outbox')} union ${of('dirty')} union ${of('quarantine')}`),
       copy('tombstone', of('tombstone')),
       byValue
         ? writeMade(snapshot, plain, tables, join(folder, 'new.csv'), signal)

@@ -11,7 +11,7 @@ export interface Found {
   readonly old: Fields | undefined;
   /** By new table, the root's first. */
   readonly all: readonly (readonly Fields[])[];
-  /** In the outbox or in quarantine. */
+  /** In the outbox, written past the library and not merged yet, or in quarantine. */
   readonly isPending: boolean;
   /** A tombstone. */
   readonly isDeleted: boolean;

@@ -19,7 +19,7 @@ export interface Sources {
   readonly old: RowCursor;
   /** Rows of the new tables in the order of `SqlModel.all`: identity, then columns. Only the root's when `byValue` is false. */
   readonly all: readonly RowCursor[];
-  /** Identities with a mark: whether a change is on its way or the identity is in quarantine (`p`), and a tombstone (`t`). */
+  /** Identities with a mark: whether a change is on its way, one past the library waits to be merged, or the identity is in quarantine (`p`), and a tombstone (`t`). */
   readonly marks: RowCursor;
 }
 
@@ -68,7 +68,7 @@ function selectMarks(model: Model, order: KeyOrder, range: KeyRange): string {
   const of = (table: string, pending: boolean) =>
     `select identity, ${pending} as pending from godwit.${table} where remodel = ${literal(model.name)}`;
   return `select m.identity, case when bool_or(m.pending) then 'p' end, case when not bool_and(m.pending) then 't' end
-    from (${of('outbox', true)} union all ${of('quarantine', true)} union all ${of('tombstone', false)}) m
+    from (${of('outbox', true)} union all ${of('dirty', true)} union all ${of('quarantine', true)} union all ${of('tombstone', false)}) m
     ${bounds(order.ofIdentity('m.identity'), order, range)}
     group by m.identity order by ${order.ofIdentity('m.identity')}`;
 }

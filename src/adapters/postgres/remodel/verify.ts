@@ -29,7 +29,8 @@ const RANGES_AT_ONCE = 2;
 
 /**
  * Compares old rows with the new model in one snapshot. Left out, and counted
- * as pending, is what that very snapshot has in the outbox or in quarantine.
+ * as pending, is what that very snapshot has in the outbox, among writes past the library
+ * that wait to be merged, or in quarantine.
  * An identity that the old model owns is `missing`. An inverse that throws
  * makes the identity `different`, with no column named.
  *
