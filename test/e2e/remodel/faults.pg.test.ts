@@ -10,7 +10,7 @@ import { createGodwit, postgresStore } from '../../../src/routes/remodel/library
 import { type PostgresServer, startPostgres } from '../../servers/postgres.ts';
 import { waitFor } from '../../servers/wait-for.ts';
 import { picky, subs } from './subscriptions.fixture.ts';
-import { answerOf, DEFINITION, godwit, makeCustomers, refusalOf, statusOf } from './world.ts';
+import { answerOf, DEFINITION, godwit, makeCustomers, poolOf, refusalOf, statusOf } from './world.ts';
 
 const ROWS = 400;
 let server: PostgresServer;
@@ -124,7 +124,7 @@ test('a stop by signal is no failure, and leaves what was done', async () => {
 
 test('what the old model cannot hold bars the way back until it is accepted', async () => {
   await upTo('dual', 'picky');
-  const pool = new pg.Pool({ connectionString: db, max: 4 });
+  const pool = poolOf(db, 4);
   const app = await createGodwit({ store: postgresStore({ pool }), migrations: [picky] });
   try {
     await withClient(async (client) => {

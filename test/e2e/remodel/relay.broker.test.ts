@@ -1,5 +1,4 @@
 /** `godwit remodel relay` as a process of its own, with a real broker to ring for it. */
-import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createGodwit, natsQueue, postgresStore, rabbitmqQueue } from '../../../src/routes/remodel/library/index.ts';
 import { startNats } from '../../servers/nats.ts';
@@ -7,7 +6,7 @@ import { type PostgresServer, startPostgres } from '../../servers/postgres.ts';
 import { startRabbitmq } from '../../servers/rabbitmq.ts';
 import { waitFor } from '../../servers/wait-for.ts';
 import { subs } from './subscriptions.fixture.ts';
-import { answerOf, godwit, makeCustomers, statusOf } from './world.ts';
+import { answerOf, godwit, makeCustomers, poolOf, statusOf } from './world.ts';
 
 let server: PostgresServer;
 beforeAll(async () => {
@@ -24,7 +23,7 @@ test.each([
   await makeCustomers(db, 100);
   await answerOf(db, ['create', '--samples', '5']);
   await answerOf(db, ['ramp', '100%']);
-  const pool = new pg.Pool({ connectionString: db, max: 4 });
+  const pool = poolOf(db, 4);
   const app = await createGodwit({
     store: postgresStore({ pool }),
     migrations: [subs],

@@ -76,6 +76,13 @@ export async function makeCustomers(db: string, rows: number): Promise<void> {
   }
 }
 
+/** A pool that the server may outlive or not: a test that is over does not care. */
+export function poolOf(db: string, max: number): pg.Pool {
+  const pool = new pg.Pool({ connectionString: db, max });
+  pool.on('error', () => undefined);
+  return pool;
+}
+
 interface Person {
   readonly email: string;
   /** Plans, in order. */
@@ -111,7 +118,7 @@ export class Application {
 
   /** `most`: subscriptions of a customer. */
   static async start(db: string, ids: number, most = 3): Promise<Application> {
-    const pool = new pg.Pool({ connectionString: db, max: 8 });
+    const pool = poolOf(db, 8);
     const godwitOf = await createGodwit({ store: postgresStore({ pool }), migrations: [subs] });
     return new Application(godwitOf, pool, ids, most);
   }

@@ -141,8 +141,8 @@ async function releaseAll({ store, model, options, clock, signal, say }: Tools):
       countedAt = clock.now();
       if (left === 0) return released;
     }
-    const counts = await Promise.all(Array.from({ length: options.lanes }, () => store.release(model, options.chunk)));
-    const batch = counts.reduce((sum, count) => sum + Math.max(0, count), 0);
+    // One at a time: two would choose the same identities, and one of them wait.
+    const batch = Math.max(0, await store.release(model, options.chunk));
     released += batch;
     if (batch > 0) {
       movedAt = clock.now();
