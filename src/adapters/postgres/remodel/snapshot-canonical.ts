@@ -7,7 +7,8 @@
 import type pg from 'pg';
 import type { Row } from '../../../kernel/remodel/index.ts';
 import { sqlStateOf, translate } from '../errors.ts';
-import type { SqlColumn, SqlTable } from './tables.ts';
+import type { Executor } from './executor.ts';
+import { literal, quote, type SqlColumn, type SqlTable } from './tables.ts';
 import { readExpression, toText, writeExpression } from './values.ts';
 import { readForm } from './verify-state.ts';
 
@@ -18,14 +19,28 @@ export const UNREADABLE = '\u0001unreadable';
 export function canonicalExpression(value: string, { type, sqlType }: SqlColumn): string {
   if (type === 'numeric') return `trim_scale(${value})::text`;
   if (type === 'json') return `${value}::jsonb::text`;
-  return readExpression(value, type, withoutLength(sqlType));
+  return readExpression(value, type, sqlType);
 }
 
-/** A cast to a type with a length cuts off silently what an assignment would refuse. */
-export function withoutLength(sqlType: string): string {
-  const match = /^(character varying|character|bit varying|bit)\(\d+\)$/.exec(sqlType);
-  if (match === null) return sqlType;
-  return { character: 'bpchar', bit: 'bit varying' }[match[1] as string] ?? (match[1] as string);
+/**
+ * The table with types as exact as they are declared (`numeric(12,2)`,
+ * `timestamp(3) with time zone`), so that a cast makes of a value what storing
+ * it would. Only lengths of strings are left out: a cast cuts off silently what
+ * an assignment would refuse.
+ */
+export async function withExactTypes(exec: Executor, table: SqlTable): Promise<SqlTable> {
+  const { rows } = await exec.query(
+    `select a.attname::text as name,
+            case when base.oid in ('varchar'::regtype, 'bpchar'::regtype, 'varbit'::regtype, 'bit'::regtype)
+                 then format_type(case base.oid when 'bit'::regtype then 'varbit'::regtype else base.oid end, -1)
+                 else format_type(base.oid, case t.typtype when 'd' then t.typtypmod else a.atttypmod end) end as type
+       from pg_attribute a join pg_type t on t.oid = a.atttypid
+       join pg_type base on base.oid = case t.typtype when 'd' then t.typbasetype else t.oid end
+      where a.attrelid = ${literal(table.name)}::regclass and a.attnum > 0 and not a.attisdropped`,
+  );
+  const types = new Map(rows.map(({ name, type }) => [quote(name as string), type as string]));
+  const exact = (column: SqlColumn) => ({ ...column, sqlType: types.get(column.name) ?? column.sqlType });
+  return { ...table, columns: table.columns.map(exact), key: exact(table.key) };
 }
 
 /** Whether the text that `down` gives comes back from the column as it is. */
@@ -35,7 +50,7 @@ function isPlain({ type, sqlType }: SqlColumn): boolean {
     case 'json':
       return false;
     case 'text':
-      return /^(text|citext|character varying(\(\d+\))?)$/.test(sqlType);
+      return /^(text|citext|character varying)$/.test(sqlType);
     case 'float':
       return sqlType === 'double precision';
     case 'timestamp':
@@ -72,11 +87,9 @@ async function readBack(
   rows: readonly Row[],
 ): Promise<(readonly (string | null)[] | undefined)[]> {
   if (rows.length === 0) return [];
-  const texts = columns.map((_, i) => {
-    const column = { ...(columns[i] as SqlColumn) };
-    const { type, sqlType } = { ...column, sqlType: withoutLength(column.sqlType) };
-    return canonicalExpression(writeExpression(`u.c${i}`, type, sqlType), column);
-  });
+  const texts = columns.map((column, i) =>
+    canonicalExpression(`(${writeExpression(`u.c${i}`, column.type, column.sqlType)})`, column),
+  );
   const names = columns.map((_, i) => `c${i}`).join(', ');
   const arrays = columns.map((_, i) => `$${i + 1}::text[]`).join(', ');
   try {

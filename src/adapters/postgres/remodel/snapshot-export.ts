@@ -10,7 +10,7 @@ import type { ExportedSnapshot, Model, Row } from '../../../kernel/remodel/index
 import { translate } from '../errors.ts';
 import { onPg } from './executor.ts';
 import { connectLike, endClient, Snapshot } from './snapshot.ts';
-import { canonicalExpression, canonicalTexts } from './snapshot-canonical.ts';
+import { canonicalExpression, canonicalTexts, withExactTypes } from './snapshot-canonical.ts';
 import { keyOrder } from './snapshot-order.ts';
 import { RowCursor } from './snapshot-rows.ts';
 import { literal, loadTables, type SqlModel } from './tables.ts';
@@ -42,7 +42,8 @@ export async function exportSnapshot(
   let plain: pg.Client | undefined;
   try {
     const exec = onPg(snapshot.holder);
-    const tables = await loadTables(exec, await withPresentOld(exec, model));
+    const loaded = await loadTables(exec, await withPresentOld(exec, model));
+    const tables = { ...loaded, old: await withExactTypes(exec, loaded.old) };
     plain = await connectLike(pool);
     const copy = async (name: string, select: string) => {
       const source = (await snapshot.join()).query(copyTo(`copy (${select}) to stdout ${CSV}`));

@@ -2,7 +2,6 @@
 import type pg from 'pg';
 import type { Mismatch, Row } from '../../../kernel/remodel/index.ts';
 import { sqlStateOf, translate } from '../errors.ts';
-import { withoutLength } from './snapshot-canonical.ts';
 import type { Fields } from './snapshot-rows.ts';
 import type { SqlColumn, SqlTable } from './tables.ts';
 import { readExpression, toText, writeExpression } from './values.ts';
@@ -37,7 +36,7 @@ export class OldRows {
   #suspects: Suspect[] = [];
   #count = 0;
 
-  /** `judge`: a connection outside of any transaction. */
+  /** `old`: with exact types (see `withExactTypes`). `judge`: a connection outside of any transaction. */
   constructor(old: SqlTable, judge: pg.Client, report: (mismatch: Mismatch) => void) {
     this.#old = old;
     this.#judge = judge;
@@ -107,8 +106,7 @@ export class OldRows {
 
 function sameExpression({ type, sqlType }: SqlColumn): string {
   if (type === 'json') return 'u.stored::jsonb = u.made::jsonb';
-  const target = withoutLength(sqlType);
-  const made = writeExpression('u.made', type, target);
-  if (type === 'numeric') return `u.stored::${target} = ${made}`;
-  return `${readExpression(made, type, target)} = u.stored`;
+  const made = `(${writeExpression('u.made', type, sqlType)})`;
+  if (type === 'numeric') return `u.stored::${sqlType} = ${made}`;
+  return `${readExpression(made, type, sqlType)} = u.stored`;
 }

@@ -9,6 +9,7 @@ import type { Mismatch, Model, Row, VerifyResult } from '../../../kernel/remodel
 import { translate } from '../errors.ts';
 import { onPg } from './executor.ts';
 import { connectLike, endClient, Snapshot } from './snapshot.ts';
+import { withExactTypes } from './snapshot-canonical.ts';
 import { keyOrder } from './snapshot-order.ts';
 import { loadTables, type SqlModel } from './tables.ts';
 import { withPresentOld } from './trap-names.ts';
@@ -42,7 +43,9 @@ export async function verify(pool: pg.Pool, model: Model, options: Options): Pro
   const snapshot = await Snapshot.open(pool, options.signal);
   let judge: pg.Client | undefined;
   try {
-    const tables = await loadTables(onPg(snapshot.holder), await withPresentOld(onPg(snapshot.holder), model));
+    const exec = onPg(snapshot.holder);
+    const loaded = await loadTables(exec, await withPresentOld(exec, model));
+    const tables = { ...loaded, old: await withExactTypes(exec, loaded.old) };
     judge = await connectLike(pool);
     const sum = new Sum();
     for (const ranges of inGroups(await splitRanges(snapshot.holder, tables, 64), RANGES_AT_ONCE))
