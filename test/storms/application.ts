@@ -18,7 +18,7 @@ export type Order =
     };
 
 export type Answer =
-  | { readonly n: number; readonly kind: 'read'; readonly look?: Look }
+  | { readonly n: number; readonly kind: 'read'; readonly look?: Look; readonly from: string }
   | { readonly n: number; readonly kind: 'unread'; readonly why: string }
   | { readonly n: number; readonly kind: 'write'; readonly outcome: Outcome; readonly why?: string }
   | { readonly n: number; readonly kind: 'ready' };
@@ -107,10 +107,16 @@ function change(m: Draft<typeof subs>, op: Exclude<Op, { kind: 'legacy' }>): Pro
   }
 }
 
-function read(id: number): Promise<Look> {
-  return godwit.read(subs, id, {
-    old: async (row) => lookOf(row === undefined ? await oldRow(id) : row),
+/** The customer, and where it was read: in the old table, from the change on its way, or in the new tables. */
+async function read(id: number): Promise<{ look: Look; from: string }> {
+  let from = '';
+  const look = await godwit.read(subs, id, {
+    old: async (row) => {
+      from = row === undefined ? 'the old table' : 'the change on its way';
+      return lookOf(row === undefined ? await oldRow(id) : row);
+    },
     new: async () => {
+      from = 'the new tables';
       const { rows } = await pool.query(
         `select c.email, coalesce(json_object_agg(s.id, s.plan) filter (where s.id is not null), '{}') as subs
            from customers_v2 c left join subscriptions s using (customer_id) where c.customer_id = $1 group by c.email`,
@@ -119,6 +125,7 @@ function read(id: number): Promise<Look> {
       return rows[0] as Look;
     },
   });
+  return { look, from };
 }
 
 type OldRow = Parameters<typeof subs.definition.up>[0];
@@ -163,7 +170,7 @@ process.on('message', (order: Order) => {
   const { n } = order;
   if (order.kind === 'read')
     read(order.id).then(
-      (look) => answer({ n, kind: 'read', ...(look ? { look } : {}) }),
+      ({ look, from }) => answer({ n, kind: 'read', from, ...(look ? { look } : {}) }),
       (error: unknown) => answer({ n, kind: 'unread', why: wordsOf(error) }),
     );
   else write(order).then((result) => answer({ n, kind: 'write', ...result }));

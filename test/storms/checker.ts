@@ -70,6 +70,14 @@ export class Checker {
     return times.some((looks) => looks.has(text)) ? 'stale' : 'wrong';
   }
 
+  /** The last looks of a customer, newest last, for people. */
+  told(id: number): string {
+    return this.#of(id)
+      .times.slice(-6)
+      .map((looks) => [...looks.keys()].join(' or '))
+      .join(' → ');
+  }
+
   /** What is wrong with a whole state, read when nothing was under way. */
   whole(seen: ReadonlyMap<number, Look>): string[] {
     const found: string[] = [];

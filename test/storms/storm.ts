@@ -16,7 +16,7 @@ import { startRabbitmq } from '../servers/rabbitmq.ts';
 import { Checker, type Outcome } from './checker.ts';
 import { Application, Command, type Log, type Said } from './children.ts';
 import { lookAtAll } from './look.ts';
-import type { Look, Op } from './person.ts';
+import { type Look, type Op, textOf } from './person.ts';
 import { Random } from './random.ts';
 
 export type BrokerKind = 'none' | 'rabbitmq' | 'nats';
@@ -255,7 +255,10 @@ class Storm {
     if (answer?.kind !== 'read') return;
     this.#reads += 1;
     const verdict = this.#checker.judge(id, since, answer.look);
-    if (verdict !== 'right') this.#note(`${verdict} read of ${id}: ${JSON.stringify(answer.look)}`);
+    if (verdict !== 'right')
+      this.#note(
+        `${verdict} read of ${id} from ${answer.from}: ${textOf(answer.look)}; last were ${this.#checker.told(id)}`,
+      );
   }
 
   async #write(random: Random): Promise<void> {
