@@ -107,7 +107,7 @@ export function functions(sql: SqlModel): string[] {
  * sees what was committed before the lock was granted, but only under READ
  * COMMITTED, which is therefore demanded.
  */
-function enter({ model, root }: SqlModel): string {
+function enter({ model, root, old }: SqlModel): string {
   const name = literal(model.name);
   return `create or replace function ${enterFunction(model)}(k text) returns text
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $godwit$
@@ -143,6 +143,8 @@ begin
       return 'adopt';
     end if;
   end if;
+  -- The library writes the row as a whole: whoever writes it past the library waits, and we for him.
+  perform 1 from ${old.name} where ${old.key.name} = k::${old.key.sqlType} for no key update;
   perform set_config('${ALLOWED}', jsonb_build_array(${literal(`${model.name}/`)} || k)::text, true);
   return 'old';
 end

@@ -151,7 +151,8 @@ class PgEntered implements Entered {
       const { model, all } = this.#sql;
       for (const table of [...all].reverse()) await deleteRows(this.#exec, table, [this.#identity]);
       await this.#exec.query(
-        `insert into godwit.tombstone (remodel, identity) select $1, $2 ${WHILE_OLD} on conflict do nothing`,
+        `with queued as (insert into godwit.outbox (remodel, identity) select $1, $2 ${WHILE_OLD} on conflict do nothing)
+         insert into godwit.tombstone (remodel, identity) select $1, $2 ${WHILE_OLD} on conflict do nothing`,
         [model.name, this.#identity],
       );
     });
