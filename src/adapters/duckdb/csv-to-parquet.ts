@@ -5,7 +5,7 @@ import { type CompareInput, type ExportedSnapshot, filesOf } from '../../kernel/
 import { headerOf } from './csv-file.ts';
 import { Database, type DuckdbOptions } from './database.ts';
 import { listNames } from './files.ts';
-import { withCsv } from './read-csv.ts';
+import { copyCsv } from './read-csv.ts';
 import { columnList, literal } from './text.ts';
 
 /** So much CSV makes a part: the join of one then fits into memory beside all else. */
@@ -22,6 +22,8 @@ interface Table {
   readonly name: string;
   readonly files: readonly string[];
   readonly columns: readonly string[];
+  /** As many there must be; undefined where nobody counted. */
+  readonly rows: number | undefined;
 }
 
 /**
@@ -31,7 +33,8 @@ interface Table {
  * field without quotes, '' one with them, and nothing else is NULL.
  *
  * Each path of the snapshot may hold one `*` in its last name. A header that is
- * not `k,c0,c1,…`, or a row with more or fewer fields, is an error (GW1009).
+ * not `k,c0,c1,…`, a row with more or fewer fields, a file that was cut off, or
+ * another number of rows than `snapshot.rows` says, is an error (GW1009).
  */
 export async function csvToParquet(
   snapshot: ExportedSnapshot,
@@ -71,7 +74,7 @@ export async function archiveToParquet(
   await using database = await Database.open(options, signal);
   try {
     const statement = (readCsv: string) => `COPY (FROM ${readCsv}) TO ${literal(unfinished)} (${PARQUET})`;
-    await withCsv(database, source, statement, async () => {}, signal);
+    await copyCsv(database, source, statement, async () => {}, signal);
     await rename(unfinished, outFile);
   } finally {
     await rm(unfinished, { force: true });
@@ -93,7 +96,7 @@ async function tablesOf(snapshot: ExportedSnapshot): Promise<readonly Table[]> {
         if ((await headerOf(file)).join() === columns.join()) continue;
         throw new GodwitError('GW1009', `${file} does not begin with the header ${columns.join()}`);
       }
-      return { name, files, columns };
+      return { name, files, columns, rows: snapshot.rows?.[name] };
     }),
   );
 }
@@ -120,7 +123,10 @@ async function writeTable(
     await database.run(`SET partitioned_write_max_open_files = ${MOST_PARTS + 1}`, 'Starting DuckDB');
     const statement = (readCsv: string) =>
       `COPY (SELECT *, hash(k) % ${parts} AS part FROM ${readCsv}) TO ${literal(stage)} (${PARQUET}, PARTITION_BY (part))`;
-    await withCsv(database, table, statement, clean, signal);
+    const rows = await copyCsv(database, table, statement, clean, signal);
+    if (table.rows !== undefined && rows !== table.rows) {
+      throw new GodwitError('GW1009', `Of ${table.rows} exported rows (${table.name}) ${rows} were read`);
+    }
     for (let part = 0; part < parts; part += 1) {
       await namePart(database, table, join(stage, `part=${part}`), join(outDir, `${table.name}-${part}.parquet`));
     }

@@ -20,6 +20,8 @@ export interface ExportedSnapshot {
   readonly tombstoneFile: string;
   /** Property names behind `c0`, `c1` …. */
   readonly columns: readonly string[];
+  /** Rows that were written of each, where the store counted them: what is read from the files is held against it. */
+  readonly rows?: { readonly old: number; readonly new: number; readonly pending: number; readonly tombstone: number };
 }
 
 /** What the commands ask of a store beside the protocol itself. */
