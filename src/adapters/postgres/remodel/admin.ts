@@ -3,6 +3,7 @@ import { createWriteStream } from 'node:fs';
 import { pipeline } from 'node:stream/promises';
 import type pg from 'pg';
 import { to as copyTo } from 'pg-copy-streams';
+import { throwIfAborted } from '../../../kernel/errors.ts';
 import type {
   ExportedSnapshot,
   Identity,
@@ -20,7 +21,7 @@ import { readQuarantine, retryQuarantine } from './quarantine.ts';
 import { giveBack, inTransaction, onConnection, take } from './session.ts';
 import { exportSnapshot } from './snapshot-export.ts';
 import { sqlStates } from './sql-up.ts';
-import { loadTables, quoteTable, rowExpression, rowOf, type SqlModel } from './tables.ts';
+import { loadTables, quoteTable, rowExpression, rowOf, type SqlModel, type SqlTable } from './tables.ts';
 import { withPresentOld } from './trap-names.ts';
 
 /** Up to here a sample is drawn from all rows; above from some pages. */
@@ -33,18 +34,24 @@ export class PostgresRemodelAdmin implements RemodelAdmin {
     this.#pool = pool;
   }
 
-  /** In the order of the key, a statement for each batch: a snapshot held for hours would keep dead rows everywhere. */
+  /**
+   * In the order of the key, window by window: a snapshot held for hours would
+   * keep dead rows everywhere, and one that is bounded on both sides cannot be
+   * planned as a look through the whole table.
+   */
   async *missing(model: Model, batch: number, signal: AbortSignal): AsyncGenerator<readonly Identity[]> {
     const sql = await this.#tables(model);
     let after: Identity | null = null;
-    while (!signal.aborted) {
-      const found: readonly Identity[] = await onConnection(this.#pool, 'Listing what is missing', (exec) =>
-        missingAfter(exec, sql, after, batch),
-      );
-      if (found.length > 0) yield found;
-      if (found.length < batch) return;
-      after = found.at(-1) as Identity;
-    }
+    do {
+      throwIfAborted(signal);
+      const from: Identity | null = after;
+      const window: Window = await onConnection(this.#pool, 'Listing what is missing', async (exec) => {
+        const to = await windowEnd(exec, sql, from);
+        return { to, found: await missingWithin(exec, sql, from, to) };
+      });
+      for (let i = 0; i < window.found.length; i += batch) yield window.found.slice(i, i + batch);
+      after = window.to;
+    } while (after !== null);
   }
 
   sample(model: Model, limit: number): Promise<readonly Row[]> {
@@ -144,23 +151,49 @@ export class PostgresRemodelAdmin implements RemodelAdmin {
   }
 }
 
-async function missingAfter(
+interface Window {
+  /** Its last key; null: it was the last window. */
+  readonly to: Identity | null;
+  readonly found: readonly Identity[];
+}
+
+/** Keys that one statement looks at. */
+const WINDOW = 20_000;
+
+/** The last key of the window after `after`; null when there is no further window. */
+async function windowEnd(exec: Executor, { old }: SqlModel, after: Identity | null): Promise<Identity | null> {
+  const key = `o.${old.key.name}`;
+  const { rows } = await exec.query(
+    `select ${key}::text as last from ${old.name} o where ${beyond(key, old, '$1')}
+      order by ${key} offset ${WINDOW - 1} limit 1`,
+    [after],
+  );
+  return rows[0]?.['last'] ?? null;
+}
+
+async function missingWithin(
   exec: Executor,
   { model, old, root }: SqlModel,
   after: Identity | null,
-  batch: number,
+  to: Identity | null,
 ): Promise<readonly Identity[]> {
-  const key = `o.${old.key.name}`;
+  const [key, owner] = [`o.${old.key.name}`, `r.${root.key.name}`];
+  const within = (column: string) =>
+    `${beyond(column, old, '$2')} and ($3::text is null or ${column} <= $3::text::${old.key.sqlType})`;
   const { rows } = await exec.query(
     `select ${key}::text as identity from ${old.name} o
-      where ($2::text is null or ${key} > $2::text::${old.key.sqlType})
-        and not exists (select from ${root.name} r where r.${root.key.name} = ${key})
+      where ${within(key)}
+        and not exists (select from ${root.name} r where ${owner} = ${key} and ${within(owner)})
         and not exists (select from godwit.tombstone t where t.remodel = $1 and t.identity = ${key}::text)
         and not exists (select from godwit.quarantine q where q.remodel = $1 and q.identity = ${key}::text)
-      order by ${key} limit ${batch}`,
-    [model.name, after],
+      order by ${key}`,
+    [model.name, after, to],
   );
   return rows.map((row) => row['identity'] as string);
+}
+
+function beyond(column: string, old: SqlTable, param: string): string {
+  return `(${param}::text is null or ${column} > ${param}::text::${old.key.sqlType})`;
 }
 
 /** The old table by itself, as if it were the new model too. */

@@ -16,8 +16,8 @@ import type {
   State,
   VerifyResult,
 } from '../../../kernel/remodel/index.ts';
-import { adopt } from './adopt.ts';
 import { readBacklog } from './backlog.ts';
+import { adoptMany } from './bulk.ts';
 import {
   addShadow,
   changeControl,
@@ -173,7 +173,7 @@ export class PostgresRemodelStore implements RemodelStore<PgTransaction> {
   }
 
   async adopt(model: Model, identities: readonly Identity[]): Promise<{ adopted: number; quarantined: number }> {
-    return adopt(this.#pool, await this.#sql(model), identities);
+    return adoptMany(this.#pool, await this.#sql(model), identities);
   }
 
   async release(model: Model, limit: number): Promise<number> {
