@@ -1,12 +1,14 @@
 import { performance } from 'node:perf_hooks';
 import type pg from 'pg';
 import type { Impact, Model, Row, State } from '../../../kernel/remodel/index.ts';
-import { translate } from '../errors.ts';
+import { sqlStateOf, translate } from '../errors.ts';
 import { type Executor, onPg } from './executor.ts';
 import { allowOne } from './guard-setting.ts';
 import { lockNumber } from './lock.ts';
 import { insertRows, putOldRows } from './states.ts';
 import { loadTables, rowExpression, rowOf, type SqlModel } from './tables.ts';
+
+const UNIQUE_VIOLATION = '23505';
 
 interface Sample {
   readonly ms: number;
@@ -31,9 +33,12 @@ export async function measureImpact(pool: pg.Pool, model: Model, samples: number
     const [plain, dual]: [Sample[], Sample[]] = [[], []];
     for (const old of olds) {
       const allow = () => allowOne(exec, model.name, String(old[model.key]));
-      plain.push(await sample(exec, allow, () => writePlain(exec, sql, old)));
       const state = model.up(old);
-      dual.push(await sample(exec, allow, () => writeBoth(exec, sql, old, state)));
+      const one = await sample(exec, allow, () => writePlain(exec, sql, old));
+      const both = await sample(exec, allow, () => writeBoth(exec, sql, old, state)).catch(unlessAdopted);
+      if (both === undefined) continue;
+      plain.push(one);
+      dual.push(both);
     }
     return impactOf(plain, dual);
   } catch (error) {
@@ -41,6 +46,11 @@ export async function measureImpact(pool: pg.Pool, model: Model, samples: number
   } finally {
     client?.release();
   }
+}
+
+/** A row that was adopted since it was chosen, as happens beside a backfill, tells nothing; anything else does. */
+function unlessAdopted(error: unknown): undefined {
+  if (sqlStateOf(error) !== UNIQUE_VIOLATION) throw error;
 }
 
 async function sampleRows(exec: Executor, sql: SqlModel, samples: number): Promise<Row[]> {
