@@ -76,13 +76,13 @@ export async function live(scene: Scene): Promise<Told> {
   await climb(scene, ['100%'], ['seal']);
 
   story.step('Backfilling: the customers nobody has written to, offline');
-  await go('backfill');
+  await go('backfill', '--engine', 'duckdb');
   await at('backfilling', 'new');
   await back('dual', 'owners');
   await climb(scene, ['100%'], ['seal'], ['backfill']);
 
   story.step('Verified: twice in a row, the second time by value, under load');
-  await go('verify');
+  await go('verify', '--engine', 'duckdb');
   await at('verified', 'new');
   await back('dual', 'owners');
   await climb(scene, ['100%'], ['seal'], ['backfill'], ['verify', '--by-value']);
