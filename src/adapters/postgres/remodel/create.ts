@@ -1,8 +1,11 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type pg from 'pg';
 import { GodwitError } from '../../../kernel/errors.ts';
 import type { Model, Table } from '../../../kernel/remodel/index.ts';
-import { CONTROL_TABLES, createTable, dropFunctions, functions } from './ddl.ts';
+import { wasBusy } from './carry.ts';
+import { CONTROL_TABLES, createTable, dropFunctions, functions, triggers } from './ddl.ts';
 import type { Executor } from './executor.ts';
+import { isGuardInPlace } from './guard.ts';
 import { inTransaction, onConnection } from './session.ts';
 import { columnTypes, loadTables, quoteTable } from './tables.ts';
 
@@ -16,17 +19,39 @@ export function planCreate(pool: pg.Pool, model: Model): Promise<readonly string
   ]);
 }
 
-/** Makes all of it, and the control record in phase `created`, in one transaction. Repeatable while in that phase. */
-export function create(pool: pg.Pool, model: Model, definition: string): Promise<void> {
+/** How often `create` tries to put the guard on a table that transactions hold, and how long it waits each time. */
+const ATTEMPTS = 60;
+const LOCK_TIMEOUT = '500ms';
+
+/**
+ * Makes all of it, and the control record in phase `created`, in one
+ * transaction. Repeatable while in that phase. A trigger waits for every
+ * transaction that writes the old table, and all later ones wait behind it: so
+ * it gives up soon, lets them pass, and tries again.
+ * @throws GodwitError GW3003 when the old table was never free.
+ */
+export async function create(pool: pg.Pool, model: Model, definition: string): Promise<void> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await createOnce(pool, model, definition);
+    } catch (error) {
+      if (!wasBusy(error) || attempt === ATTEMPTS) throw error;
+      await sleep(50);
+    }
+  }
+}
+
+function createOnce(pool: pg.Pool, model: Model, definition: string): Promise<void> {
   return inTransaction(pool, `Creating remodel ${model.name}`, async (exec) => {
     // Two at once would both find a table missing.
     await exec.query(`select pg_advisory_xact_lock(hashtextextended('godwit create', 0))::text`);
+    await exec.query(`set local lock_timeout = '${LOCK_TIMEOUT}'`);
     for (const statement of CONTROL_TABLES) await exec.query(statement);
+    const lacking = await lackingTables(exec, model);
     for (const statement of await newTables(exec, model)) await exec.query(statement);
     for (const statement of await grants(exec, model)) await exec.query(statement);
     const sql = await loadTables(exec, model);
-    await claim(exec, model, definition);
-    for (const statement of functions(sql)) await exec.query(statement);
+    await claim(exec, model, definition, lacking);
     const { rows } = await exec.query(`select count(*)::text as n from ${sql.root.name}`);
     const { rows: owned } = await exec.query(
       `select phase::text as phase from godwit.remodel where name = $1 and phase = 'created'`,
@@ -37,18 +62,23 @@ export function create(pool: pg.Pool, model: Model, definition: string): Promise
         'GW2006',
         `${model.to[model.root]?.name} has ${rows[0]?.['n']} rows already: each would be taken for an identity that the new model owns`,
       );
+    for (const statement of functions(sql)) await exec.query(statement);
+    // Last, because it locks the old table until the end of this transaction.
+    if (!(await isGuardInPlace(exec, sql))) for (const statement of triggers(sql)) await exec.query(statement);
   });
 }
 
-/** Takes everything away that `create` made; the caller has seen that the new model owns nothing. */
+/** Takes everything away that `create` made; new tables that were there before it stay. Only while the new model owns nothing. */
 export function drop(pool: pg.Pool, model: Model): Promise<void> {
   return inTransaction(pool, `Dropping remodel ${model.name}`, async (exec) => {
     const sql = await loadTables(exec, model);
     await exec.query(`lock table ${sql.all.map(({ name }) => name).join(', ')} in access exclusive mode`);
     const counts = sql.all.map(({ name }) => `(select count(*) from ${name})`).join(' + ');
+    await exec.query(`set local lock_timeout = '${LOCK_TIMEOUT}'`);
     const { rows } = await exec.query(
       `select (${counts} + (select count(*) from godwit.tombstone where remodel = $1))::text as n,
-              (select phase from godwit.remodel where name = $1)::text as phase`,
+              (select phase from godwit.remodel where name = $1)::text as phase,
+              (select made from godwit.remodel where name = $1)::text as made`,
       [model.name],
     );
     if (rows[0]?.['phase'] !== 'created')
@@ -62,7 +92,9 @@ export function drop(pool: pg.Pool, model: Model): Promise<void> {
         `The new tables of ${model.name} still hold ${rows[0]['n']} rows: roll back first`,
       );
     for (const statement of dropFunctions(model)) await exec.query(statement);
-    for (const { name } of sql.all) await exec.query(`drop table ${name}`);
+    const made = new Set(JSON.parse(rows[0]['made'] as string) as string[]);
+    for (const { as, name } of sql.all)
+      if (made.has(model.to[as]?.name as string)) await exec.query(`drop table ${name}`);
     await forget(exec, model);
   });
 }
@@ -102,7 +134,15 @@ async function grants(exec: Executor, model: Model): Promise<string[]> {
   ]);
 }
 
-async function claim(exec: Executor, model: Model, definition: string): Promise<void> {
+/** Names of new tables that are not there. */
+async function lackingTables(exec: Executor, model: Model): Promise<readonly string[]> {
+  const lacking: string[] = [];
+  for (const { name } of Object.values(model.to)) if ((await columnTypes(exec, name)).size === 0) lacking.push(name);
+  return lacking;
+}
+
+/** The control record. Epochs go on after those of a remodel of this name that was dropped: its history is still there. */
+async function claim(exec: Executor, model: Model, definition: string, made: readonly string[]): Promise<void> {
   const { rows } = await exec.query('select definition::text as definition from godwit.remodel where name = $1', [
     model.name,
   ]);
@@ -110,12 +150,14 @@ async function claim(exec: Executor, model: Model, definition: string): Promise<
     throw new GodwitError('GW7008', `Remodel ${model.name} exists already, with another definition`);
   if (rows[0]) return;
   await exec.query(
-    `insert into godwit.remodel (name, phase, epoch, ramp, reads, shadow, guard, definition, old_table, settled_at)
-     values ($1, 'created', 1, 0, 0, 0, 'capture', $2, $3, null)`,
-    [model.name, definition, model.from.name],
+    `insert into godwit.remodel (name, phase, epoch, ramp, reads, shadow, guard, definition, old_table, made)
+     select $1::text, 'created', coalesce(max(epoch), 0) + 1, 0, 0, 0, 'capture', $2::text, $3::text, $4::text::jsonb
+       from godwit.audit where remodel = $1::text`,
+    [model.name, definition, model.from.name, JSON.stringify(made)],
   );
   await exec.query(
-    `insert into godwit.audit (remodel, event, epoch, data) values ($1, 'created', 1, jsonb_build_object('definition', $2::text))`,
-    [model.name, definition],
+    `insert into godwit.audit (remodel, event, epoch, data)
+     select name, 'created', epoch, jsonb_build_object('definition', definition) from godwit.remodel where name = $1`,
+    [model.name],
   );
 }

@@ -12,7 +12,7 @@ export const CONTROL_TABLES: readonly string[] = [
   `create table if not exists godwit.remodel (
      name text primary key, phase text not null, epoch bigint not null,
      ramp integer not null, reads integer not null, shadow integer not null, guard text not null,
-     definition text not null, old_table text not null, settled_at timestamptz,
+     definition text not null, old_table text not null, made jsonb not null, settled_at timestamptz,
      shadow_same bigint not null default 0, shadow_pending bigint not null default 0,
      shadow_confirmed bigint not null default 0, shadow_failed bigint not null default 0,
      created_at timestamptz not null default clock_timestamp())`,
@@ -97,9 +97,9 @@ export function truncateTrigger(model: Model): string {
   return `godwit-truncate-${model.name}`;
 }
 
-/** Functions and triggers of one remodel. Repeatable. */
+/** Functions of one remodel. Repeatable. */
 export function functions(sql: SqlModel): string[] {
-  return [enter(sql), guard(sql), truncate(sql), ...triggers(sql)];
+  return [enter(sql), guard(sql), truncate(sql)];
 }
 
 /**
@@ -200,15 +200,16 @@ end
 $godwit$`;
 }
 
-function triggers({ model, old }: SqlModel): string[] {
+/** The guard on the old table. Repeatable. Each statement needs a lock that no writer may hold. */
+export function triggers({ model, old }: SqlModel): string[] {
   const [rows, whole] = [quote(guardTrigger(model)), quote(truncateTrigger(model))];
   return [
-    `drop trigger if exists ${rows} on ${old.name}`,
-    `create trigger ${rows} after insert or update or delete on ${old.name} for each row execute function ${guardFunction(model)}()`,
+    `create or replace trigger ${rows} after insert or update or delete on ${old.name}
+       for each row execute function ${guardFunction(model)}()`,
     // Also where a replication role applies changes: those are writes past the library, too.
     `alter table ${old.name} enable always trigger ${rows}`,
-    `drop trigger if exists ${whole} on ${old.name}`,
-    `create trigger ${whole} before truncate on ${old.name} for each statement execute function ${truncateFunction(model)}()`,
+    `create or replace trigger ${whole} before truncate on ${old.name}
+       for each statement execute function ${truncateFunction(model)}()`,
     `alter table ${old.name} enable always trigger ${whole}`,
   ];
 }

@@ -24,6 +24,8 @@ export async function enter(
   try {
     const { text, params } = enterStatement(sql, identity, first);
     const { rows } = await exec.query(text, params, 'prepared');
+    if (exec.isOutside())
+      throw new GodwitError('GW1001', 'What was handed over is no open transaction: the lock was gone at once');
     return new PgEntered(exec, sql, identity, rows[0]?.['owner'] as Owner, rows[0]?.['n'] === '1');
   } catch (error) {
     throw translate(error, `Writing an identity of ${sql.model.name}`);

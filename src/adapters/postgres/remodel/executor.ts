@@ -16,15 +16,20 @@ export interface Executor {
     /** A statement that comes again and again: the server keeps its plan with the connection, where the driver can. */
     how?: 'prepared',
   ): Promise<{ readonly rows: readonly TextRow[]; readonly count: number }>;
+  /** After a statement: whether each commits by itself. False also where the driver cannot tell. */
+  readonly isOutside: () => boolean;
 }
 
 /** `pg`: a Client or PoolClient inside a transaction. */
 interface PgLike {
   query(config: object): Promise<{ rows: TextRow[]; rowCount: number | null }>;
+  /** `I` for none, since the last answer of the server. */
+  getTransactionStatus?(): string | null;
 }
 
 /** Kysely: a Transaction. */
 interface KyselyLike {
+  readonly isTransaction?: boolean;
   executeQuery(query: object): Promise<{ rows: TextRow[]; numAffectedRows?: bigint }>;
 }
 
@@ -47,6 +52,7 @@ const AS_TEXT = { getTypeParser: () => (value: string) => value };
 /** `prepare`: whether prepared statements may be used; a pooler that hands each transaction another connection may forbid it. */
 export function onPg(client: Pick<pg.ClientBase, 'query'>, prepare = true): Executor {
   return {
+    isOutside: () => (client as unknown as PgLike).getTransactionStatus?.() === 'I',
     query: async (text, values = [], how) => {
       const name = how === 'prepared' && prepare ? nameOf(text) : undefined;
       const result = await (client as unknown as PgLike).query({ name, text, values, types: AS_TEXT });
@@ -72,6 +78,8 @@ function nameOf(text: string): string {
  * @throws GodwitError GW1001 for anything that is none.
  */
 export function executorOf(tx: PgTransaction, prepare: boolean): Executor {
+  if (isPool(tx) || isPool((tx as Partial<DrizzleLike>)._?.session?.client))
+    throw new GodwitError('GW1001', 'A pool was handed over where a transaction is needed');
   if (has<KyselyLike>(tx, 'executeQuery')) return onKysely(tx);
   if (has<PrismaLike>(tx, '$queryRawUnsafe')) return onPrisma(tx);
   const session = (tx as Partial<DrizzleLike>)._?.session;
@@ -81,6 +89,10 @@ export function executorOf(tx: PgTransaction, prepare: boolean): Executor {
     'GW1001',
     'The transaction handed over is none of: pg client, Kysely transaction, Drizzle transaction, Prisma transaction',
   );
+}
+
+function isPool(value: unknown): boolean {
+  return has(value, 'query') && typeof (value as { totalCount?: unknown }).totalCount === 'number';
 }
 
 function has<T>(value: unknown, method: string): value is T {
@@ -93,6 +105,7 @@ let kyselyIds = 0;
 
 function onKysely(tx: KyselyLike): Executor {
   return {
+    isOutside: () => tx.isTransaction === false,
     query: async (sql, parameters = []) => {
       kyselyIds += 1;
       const result = await tx.executeQuery({
@@ -109,6 +122,7 @@ function onKysely(tx: KyselyLike): Executor {
 /** Prisma tells no number of rows: statements whose number counts end in RETURNING. */
 function onPrisma(tx: PrismaLike): Executor {
   return {
+    isOutside: () => has(tx, '$transaction'),
     query: async (sql, params = []) => {
       const rows = await tx.$queryRawUnsafe(sql, ...params);
       return { rows, count: rows.length };

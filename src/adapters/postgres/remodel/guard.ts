@@ -9,7 +9,7 @@ import { literal, type SqlModel } from './tables.ts';
  * row, a write past the library is made, seen to be noticed, and undone.
  */
 export async function guardWorks(exec: Executor, sql: SqlModel): Promise<boolean> {
-  if (!(await isInPlace(exec, sql))) return false;
+  if (!(await isGuardInPlace(exec, sql))) return false;
   const { old, model } = sql;
   await exec.query('savepoint godwit_heartbeat');
   try {
@@ -43,7 +43,8 @@ async function countDirty(exec: Executor, model: Model, identity: string): Promi
   return Number(rows[0]?.['n']);
 }
 
-async function isInPlace(exec: Executor, sql: SqlModel): Promise<boolean> {
+/** Whether the triggers are there, enabled, and call functions whose text is ours. */
+export async function isGuardInPlace(exec: Executor, sql: SqlModel): Promise<boolean> {
   const { model, old } = sql;
   const { rows } = await exec.query(
     `select t.tgname::text as name, t.tgenabled::text as enabled, p.prosrc::text as source

@@ -225,6 +225,55 @@ test('errors do not tell values of rows', () =>
     await expect(wrong).rejects.toMatchObject({ message: expect.not.stringContaining('secret') });
   }));
 
+test('create lets others pass while a long transaction holds the old table', () =>
+  inWorld({ phase: 'created' }, async (world) => {
+    const { store, model, pool } = world;
+    await store.drop(model);
+    await whileOpen(world, `update customers set plan = 'x' where customer_id = 1`, async (raw) => {
+      let isCreated = false;
+      const creating = store.create(model, 'hash').then(() => {
+        isCreated = true;
+      });
+      const waits = `select from pg_locks where not granted and relation = 'customers'::regclass`;
+      while ((await pool.query(waits)).rowCount === 0);
+      // Queues behind the trigger, which steps back for it.
+      await pool.query(`update customers set plan = 'y' where customer_id = 2`);
+      expect(isCreated).toBe(false);
+      await raw.query('commit');
+      await creating;
+    });
+    expect(await store.guardWorks(model)).toBe(true);
+  }));
+
+test('drop takes away only what create made; a remodel of the same name goes on in its history', () =>
+  inWorld({ phase: 'created' }, async (world) => {
+    const { store, model, pool } = world;
+    await store.drop(model);
+    expect((await pool.query(`select to_regclass('customers_v2') as t`)).rows).toEqual([{ t: null }]);
+    await pool.query('create table customers_v2 (customer_id int primary key, email text not null)');
+    await store.create(model, 'hash');
+    expect((await store.control(model))?.epoch).toBe(2);
+    await store.drop(model);
+    const left = await pool.query(`select to_regclass('customers_v2') as mine, to_regclass('subscriptions') as made`);
+    expect(left.rows).toEqual([{ mine: 'customers_v2', made: null }]);
+  }));
+
+test('a write outside of a transaction is refused: its lock would be gone at once', () =>
+  inWorld({}, async ({ store, model, pool }) => {
+    await expect(store.enter(model, pool, '2')).rejects.toMatchObject({ code: 'GW1001' });
+    const client = await pool.connect();
+    try {
+      await expect(store.enter(model, client, '2')).rejects.toMatchObject({ code: 'GW1001' });
+      // Not waited for: the driver keeps the order.
+      const begun = client.query('begin');
+      await expect(store.enter(model, client, '2')).resolves.toMatchObject({ owner: 'adopt' });
+      await begun;
+      await client.query('rollback');
+    } finally {
+      client.release();
+    }
+  }));
+
 test('in the trap the library asks nobody but the new tables', () =>
   inWorld({ phase: 'new-only' }, async (world) => {
     const { store, model } = world;

@@ -51,7 +51,7 @@ const model: Model = defineMigration({
     n: number | null;
   }) => ({
     customer: { customerId, email, plan },
-    count: n === null ? [] : [{ n }],
+    count: n === null ? [] : [{ customerId, n }],
   }),
   down: ({ customer, count }: New) => ({ ...customer, n: count[0]?.n ?? null }),
   inverse: { policy: 'block' },
