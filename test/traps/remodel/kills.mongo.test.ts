@@ -19,8 +19,8 @@ afterAll(() => rs?.stop());
 test('a process killed at any round trip from the first statement of a write to the end of its relay leaves nothing half done', async () => {
   const db = client.db('shop');
   const customers = db.collection<{ _id: Long | number; email: string; subscription: { plan: string } }>('customers');
-  const rows = Array.from({ length: CUSTOMERS }, (_, i) => ({
-    _id: Long.fromNumber(i + 1),
+  const rows = CUSTOMERS.map((id) => ({
+    _id: Long.fromNumber(id),
     email: 'first',
     subscription: { plan: 'first' },
   }));
@@ -29,7 +29,7 @@ test('a process killed at any round trip from the first statement of a write to 
   await store.create(mongoSubs, definitionHash(mongoSubs));
   await store.change(mongoSubs, 1, { phase: 'dual', ramp: 10_000 }, 'test', {});
   try {
-    await killEverywhere({ STORE: 'mongodb', uri: rs.uri }, store, mongoSubs, {
+    await killEverywhere({ KILLED_STORE: 'mongodb', KILLED_URI: rs.uri }, store, mongoSubs, {
       old: async (id) => {
         const found = await customers.findOne({ _id: Long.fromNumber(id) });
         return found === null ? undefined : [found.email, found.subscription.plan];
@@ -49,4 +49,4 @@ test('a process killed at any round trip from the first statement of a write to 
   } finally {
     await store.close();
   }
-}, 300_000);
+});
