@@ -34,7 +34,7 @@ export const CODES = {
     title: 'An option is not valid',
     disposition: 'operator',
     cause: 'A flag or a key of the configuration file is missing, misspelt, or out of its range.',
-    remedy: 'Correct the named option. `godwit migrate run --help` and docs/reference/config.md list them all.',
+    remedy: 'Correct the named option. The command with `--help`, and docs/reference/config.md, list them all.',
   },
   GW1002: {
     title: 'No such run',
