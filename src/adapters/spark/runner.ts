@@ -43,8 +43,7 @@ def location(path):
     return "file://" + re.sub(r"([\\\\*?\\[\\]{}])", r"\\\\\\1", path)
 
 
-def run(job):
-    spark = SparkSession.builder.getOrCreate()
+def run(spark, job):
     types = {}
     for view in job["views"]:
         table = spark.read.parquet(*[location(path) for path in view["files"]]).select(*view["columns"])
@@ -62,10 +61,14 @@ def run(job):
         if query.get("sort"):
             rows = rows.repartition(1).sortWithinPartitions(query["sort"])
         rows.write.option("ignoreNullFields", "false").json("file://" + query["out"])
-    spark.stop()
 
 
 if __name__ == "__main__":
     with open(sys.argv[1], encoding="utf-8") as file:
-        run(json.load(file))
+        job = json.load(file)
+    spark = SparkSession.builder.getOrCreate()
+    try:
+        run(spark, job)
+    finally:
+        spark.stop()
 `;

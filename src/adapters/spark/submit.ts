@@ -19,6 +19,7 @@ export interface SparkOptions {
 }
 
 const KEPT_LINES = 20;
+const KEPT_CHARACTERS = 50_000;
 /** After this, Spark is not asked any more. */
 const PATIENCE_MS = 5000;
 
@@ -37,18 +38,19 @@ export async function submit(job: Job, work: string, options: SparkOptions, sign
   const child = spawn(file, [...settings(work, options), program, told], {
     cwd: work,
     env: environment(home, options),
-    stdio: ['ignore', 'ignore', 'pipe'],
+    stdio: ['ignore', 'pipe', 'pipe'],
     detached: true, // a group of its own: Java, and the Python it starts, end together
   });
-  const { code, stderr } = await ended(child, signal);
+  const { code, said } = await ended(child, signal);
   throwIfAborted(signal);
-  if (code !== 0) throw failure(code, stderr);
+  if (code !== 0) throw failure(code, said);
 }
 
 function settings(work: string, { master = 'local[*]', memoryMb = 2048, conf = {} }: SparkOptions): string[] {
   const all = {
     'spark.local.dir': work,
     'spark.sql.warehouse.dir': join(work, 'warehouse'),
+    'spark.log.level': 'WARN',
     'spark.ui.enabled': 'false',
     'spark.ui.showConsoleProgress': 'false',
     'spark.sql.shuffle.partitions': '64',
@@ -73,14 +75,18 @@ function isLocal(master: string): boolean {
 
 interface Ended {
   readonly code: number | string | null;
-  readonly stderr: readonly string[];
+  /** The last lines of its output. What our program writes as errors comes on Java's standard output. */
+  readonly said: readonly string[];
 }
 
 /** Waits until the process and its output have ended; a set signal, or our own end, ends its group. */
 async function ended(child: ChildProcess, signal: AbortSignal): Promise<Ended> {
-  let stderr = '';
+  const output = { out: '', err: '' };
+  child.stdout?.setEncoding('utf8').on('data', (text: string) => {
+    output.out = (output.out + text).slice(-KEPT_CHARACTERS);
+  });
   child.stderr?.setEncoding('utf8').on('data', (text: string) => {
-    stderr = (stderr + text).slice(-100_000);
+    output.err = (output.err + text).slice(-KEPT_CHARACTERS);
   });
   let timer: NodeJS.Timeout | undefined;
   const kill = () => endGroup(child, 'SIGKILL');
@@ -93,8 +99,7 @@ async function ended(child: ChildProcess, signal: AbortSignal): Promise<Ended> {
   if (signal.aborted) stop();
   try {
     const [code, by] = (await once(child, 'close')) as [number | null, string | null];
-    const lines = stderr.split('\n').filter((line) => line.trim() !== '');
-    return { code: code ?? by, stderr: lines.slice(-KEPT_LINES) };
+    return { code: code ?? by, said: [...lastLines(output.err), ...lastLines(output.out)] };
   } catch (error) {
     throw notHere(child.spawnfile, error);
   } finally {
@@ -121,9 +126,17 @@ function notHere(file: string, error: unknown): GodwitError {
   });
 }
 
+function lastLines(text: string): readonly string[] {
+  const lines = text.split('\n').filter((line) => line.trim() !== '');
+  return lines.slice(-KEPT_LINES);
+}
+
 /** The line that says most stands in the message, the last ones in the details. */
-function failure(code: number | string | null, stderr: readonly string[]): GodwitError {
-  const telling = stderr.filter((line) => /^godwit: |Error\b|Exception\b|JAVA_HOME/.test(line)).at(-1) ?? stderr.at(-1);
+function failure(code: number | string | null, said: readonly string[]): GodwitError {
+  const telling =
+    said.findLast((line) => line.startsWith('godwit: ')) ??
+    said.findLast((line) => /Error\b|Exception\b|JAVA_HOME/.test(line) && !line.includes('SparkUserAppException')) ??
+    said.at(-1);
   const message = `Spark ended with ${code}: ${(telling ?? 'it wrote nothing').trim().slice(0, 500)}`;
-  return new GodwitError('GW1009', message, { details: { engine: 'spark', stderr } });
+  return new GodwitError('GW1009', message, { details: { engine: 'spark', said } });
 }
