@@ -2,7 +2,7 @@
 import type pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type PostgresServer, startPostgres } from '../../../../test/servers/postgres.ts';
-import type { Model } from '../../../kernel/remodel/index.ts';
+import type { Model, Row } from '../../../kernel/remodel/index.ts';
 import { PostgresRemodelAdmin } from './admin.ts';
 import { MODELS, makeWorld, type World } from './fixtures/subs.ts';
 import { PostgresRemodelStore } from './store.ts';
@@ -256,6 +256,36 @@ test('drop takes away only what create made; a remodel of the same name goes on 
     await store.drop(model);
     const left = await pool.query(`select to_regclass('customers_v2') as mine, to_regclass('subscriptions') as made`);
     expect(left.rows).toEqual([{ mine: 'customers_v2', made: null }]);
+  }));
+
+test('a write past the library between reading an old row and adopting it is merged', () =>
+  inWorld({}, async (world) => {
+    const { store, model, pool } = world;
+    await world.inTx(async (tx) => {
+      const entered = await store.enter(model, tx, '2');
+      const old = await entered.readOld();
+      await pool.query(`update customers set plan = 'raw' where customer_id = 2`);
+      await entered.adopt(model.up(old as Row));
+      await entered.patchNew('customer', undefined, { email: 'app@x' });
+    });
+    await world.drain();
+    expect(await world.plans(2)).toEqual(['raw']);
+    expect(await world.old(2)).toMatchObject({ email: 'app@x', plan: 'raw' });
+  }));
+
+test('an old row that the library is about to write as a whole cannot change in between', () =>
+  inWorld({ phase: 'created' }, async (world) => {
+    const { store, model, pool } = world;
+    let raw: Promise<unknown> | undefined;
+    await world.inTx(async (tx) => {
+      const entered = await store.enter(model, tx, '2');
+      const old = (await entered.readOld()) as Row;
+      raw = pool.query(`update customers set plan = 'raw' where customer_id = 2`);
+      while ((await pool.query(`select from pg_stat_activity where wait_event_type = 'Lock'`)).rowCount === 0);
+      await entered.putOld({ ...old, email: 'app@x' });
+    });
+    await raw;
+    expect(await world.old(2)).toMatchObject({ email: 'app@x', plan: 'raw' });
   }));
 
 test('a write outside of a transaction is refused: its lock would be gone at once', () =>
