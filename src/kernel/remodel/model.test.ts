@@ -1,5 +1,5 @@
 import { expect, expectTypeOf, test } from 'vitest';
-import { bigint, defineMigration, integer, json, pgTable, type State, text, uuid } from './index.ts';
+import { bigint, defineMigration, integer, json, mongoCollection, pgTable, type State, text, uuid } from './index.ts';
 
 const customers = pgTable('customers', {
   customerId: bigint(),
@@ -82,6 +82,14 @@ test('a definition that cannot work is refused by name', () => {
   refused({ key: 'email' }, /has no property email/);
   refused({ inverse: { policy: 'overflow', column: 'email', choose: () => ({}) } }, /nullable json column/);
   refused({ to: { ...to, customer: pgTable('customers', to.customer.columns) } }, /name of the old table/);
+});
+
+test('old and new tables in two kinds of database are refused', () => {
+  const { definition } = make('block');
+  const elsewhere = mongoCollection('customers_v2', to.customer.columns);
+  expect(() =>
+    defineMigration({ ...definition, to: { ...to, customer: elsewhere } } as unknown as typeof definition),
+  ).toThrow(expect.objectContaining({ code: 'GW1006', message: expect.stringMatching(/in mongodb, .* in postgres/) }));
 });
 
 test('up that leaves out what a table needs is an error, not a null', () => {
