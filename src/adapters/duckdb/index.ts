@@ -1,3 +1,2 @@
-export { archiveToParquet, csvToParquet, type SnapshotOptions } from './csv-to-parquet.ts';
-export type { DuckdbOptions } from './database.ts';
+export { archiveToParquet, csvToParquet } from './csv-to-parquet.ts';
 export { DuckdbCompareEngine } from './engine.ts';

@@ -1,2 +1,1 @@
 export { SparkCompareEngine } from './engine.ts';
-export type { SparkOptions } from './submit.ts';
