@@ -26,7 +26,7 @@ export async function killEverywhere<Tx>(
   looks: Looks,
 ): Promise<void> {
   const { places, steps } = await killed(env);
-  expect((await store.backlog(model)).pending, 'the trap was there: nobody has carried').toBeGreaterThan(2);
+  expect((await store.backlog(model)).pending, 'the trap was there: nobody has carried').toBeGreaterThan(0);
   // Whoever comes next carries what was left. A server may hold what the dead had locked for a while.
   await waitFor(
     async () => {
