@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 
 /** Namespace of the derived ids, fixed for ever: other ids would double rows that were copied already. */
 const NAMESPACE = Buffer.from('6f2d1c9be1c14d0a9b5e2a7c3f80d411', 'hex');
@@ -9,12 +9,8 @@ const NAMESPACE = Buffer.from('6f2d1c9be1c14d0a9b5e2a7c3f80d411', 'hex');
  * everybody who copies the row gives it the same id.
  */
 export function childId(remodel: string, table: string, identity: string, slot: number): string {
-  const hash = createHash('sha1')
-    .update(NAMESPACE)
-    .update(JSON.stringify([remodel, table, identity, slot]))
-    .digest();
-  hash[6] = ((hash[6] as number) & 0x0f) | 0x50;
-  hash[8] = ((hash[8] as number) & 0x3f) | 0x80;
-  const hex = hash.toString('hex', 0, 16);
-  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
+  const name = Buffer.from(JSON.stringify([remodel, table, identity, slot]));
+  const hex = hash('sha1', Buffer.concat([NAMESPACE, name]), 'hex');
+  const variant = ((Number.parseInt(hex.charAt(16), 16) & 0x3) | 0x8).toString(16);
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-5${hex.slice(13, 16)}-${variant}${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
 }

@@ -2,7 +2,7 @@
 import { finished } from 'node:stream/promises';
 import { from as copyFrom } from 'pg-copy-streams';
 import type { Identity, Row } from '../../../kernel/remodel/index.ts';
-import { type Chunk, forgetDirty, ownedByOld } from './bulk-chunk.ts';
+import { arrayText, type Chunk, forgetDirty, withOld } from './bulk-chunk.ts';
 import { type Fields, rowFrom } from './snapshot-rows.ts';
 import type { SqlTable } from './tables.ts';
 import { readExpression, toText } from './values.ts';
@@ -37,9 +37,9 @@ async function oldRows({ client, tables, identities }: Chunk): Promise<readonly 
   const { old } = tables;
   const values = old.columns.map(({ name, type, sqlType }) => readExpression(`"old".${name}`, type, sqlType));
   const { rows } = await client.query<(string | null)[]>({
-    text: `with "old" as materialized (${ownedByOld(tables, 'o.*')}), seen as (${forgetDirty(tables)})
+    text: `${withOld(tables)}, seen as (${forgetDirty(tables)})
            select ${[`"old".${old.key.name}::text`, ...values].join(', ')} from "old"`,
-    values: [identities],
+    values: [arrayText(identities)],
     rowMode: 'array',
   });
   return rows;

@@ -2,14 +2,14 @@
 import type pg from 'pg';
 import { GodwitError } from '../../../kernel/errors.ts';
 import { childId, type Identity } from '../../../kernel/remodel/index.ts';
-import { type Chunk, forgetDirty, ownedByOld } from './bulk-chunk.ts';
+import { arrayText, type Chunk, forgetDirty, withOld } from './bulk-chunk.ts';
 import { quote, type SqlColumn, type SqlModel, type SqlTable } from './tables.ts';
 
 /** One new table's INSERT. */
 interface Insert {
   readonly table: SqlTable;
   readonly select: string;
-  /** SQL of each column, over `q`, the user's SELECT, and `d`, the derived ids. */
+  /** SQL of each column, over `q`, the user's SELECT. `DERIVED` stands for a derived id. */
   readonly values: readonly string[];
   /** Where ids come from: the SELECT, or derived for one row an identity, or by the SELECT's `slot`. */
   readonly ids: 'given' | 'first' | 'slots';
@@ -18,11 +18,15 @@ interface Insert {
 /** Column that says which of an identity's rows it is, from 0, where their ids are derived. */
 const SLOT = 'slot';
 
+const DERIVED = '<id>';
+
 const PLANS = new WeakMap<SqlModel, Promise<readonly Insert[]>>();
 
 /** @throws GodwitError GW5006 when a SELECT does not give what its table needs. */
-export async function adoptChunkBySql(chunk: Chunk): Promise<{ adopted: number; refused: readonly Identity[] }> {
-  const { client, tables } = chunk;
+export async function adoptChunkBySql(whole: Chunk): Promise<{ adopted: number; refused: readonly Identity[] }> {
+  const { client, tables } = whole;
+  const refused = await withOverflow(whole);
+  const chunk = refused.size === 0 ? whole : { ...whole, identities: whole.identities.filter((k) => !refused.has(k)) };
   let plan = PLANS.get(tables);
   if (plan === undefined) {
     plan = Promise.all(tables.all.map((table) => planInsert(client, tables, table)));
@@ -30,28 +34,44 @@ export async function adoptChunkBySql(chunk: Chunk): Promise<{ adopted: number; 
     plan.catch(() => PLANS.delete(tables));
   }
   const inserts = await plan;
-  const params: unknown[] = [chunk.identities];
+  const params: unknown[] = [arrayText(chunk.identities)];
   const ctes: string[] = [];
   for (const [i, insert] of inserts.entries())
     ctes.push(`t${i} as (${await insertSql(chunk, insert, params)} returning ${insert.table.key.name} as k)`);
-  const { rows } = await client.query<{ olds: string; roots: string }>(
+  const { rows } = await client.query<{ olds: string; same: boolean }>(
     `${withOld(tables)}, seen as (${forgetDirty(tables)}), ${ctes.join(', ')}
      select (select count(*) from "old")::text as olds,
-            (select count(distinct o.${tables.old.key.name}) from "old" o
-               join t0 on t0.k = o.${tables.old.key.name})::text as roots`,
+            (select ${keySum(tables.old.key.name)} from "old") = (select ${keySum('k')} from t0) as same`,
     params,
   );
-  const { olds, roots } = rows[0] as { olds: string; roots: string };
-  if (olds !== roots)
+  const { olds, same } = rows[0] as { olds: string; same: boolean };
+  if (!same)
     throw new GodwitError(
       'GW5006',
-      `Remodel ${tables.model.name}: sql.up of ${tables.root.as} made root rows for ${roots} of ${olds} identities`,
+      `Remodel ${tables.model.name}: sql.up of ${tables.root.as} does not give one row for each old row, with its key`,
     );
-  return { adopted: Number(olds), refused: [] };
+  return { adopted: Number(olds), refused: [...refused] };
 }
 
-function withOld(tables: SqlModel): string {
-  return `with "old" as materialized (${ownedByOld(tables, 'o.*')})`;
+/**
+ * Number and sum of hashes: the same for the same set of keys. A join would
+ * have to be planned without knowing how many rows a chunk has.
+ */
+function keySum(key: string): string {
+  return `row(count(*), coalesce(sum(hashtextextended(${key}::text, 0)::numeric), 0))`;
+}
+
+/** Old rows that keep further rows of the list as JSON: that form is the kernel's, and no SQL of the definition knows it. */
+async function withOverflow({ client, tables, identities }: Chunk): Promise<ReadonlySet<Identity>> {
+  const { model, old } = tables;
+  const { inverse } = model;
+  if (inverse.policy !== 'overflow') return new Set();
+  const column = old.columns.find(({ property }) => property === inverse.column) as SqlColumn;
+  const { rows } = await client.query<{ k: string }>(
+    `${withOld(tables)} select ${old.key.name}::text as k from "old" where ${column.name} is not null`,
+    [arrayText(identities)],
+  );
+  return new Set(rows.map(({ k }) => k));
 }
 
 async function planInsert(client: pg.ClientBase, tables: SqlModel, table: SqlTable): Promise<Insert> {
@@ -66,7 +86,7 @@ async function planInsert(client: pg.ClientBase, tables: SqlModel, table: SqlTab
   const isDerived = table.id !== undefined && !given.has(table.id.name);
   const values = table.columns.map((column) => {
     if (given.has(column.name)) return `q.${column.name}`;
-    if (isDerivable(table, column)) return `d.id::${column.sqlType}`;
+    if (isDerivable(table, column)) return `${DERIVED}::${column.sqlType}`;
     if (model.to[table.as]?.columns[column.property]?.isNullable) return `null::${column.sqlType}`;
     throw wrong(`gives no ${column.name}`);
   });
@@ -81,29 +101,26 @@ function isDerivable(table: SqlTable, column: SqlColumn): boolean {
   return column === table.id && (column.type === 'uuid' || column.type === 'text');
 }
 
-/** Ids are derived here and joined: SHA-1 is in the database only with an extension. */
+/** Ids are derived here (SHA-1 is in the database only with an extension) and looked up there, by slot and identity. */
 async function insertSql(chunk: Chunk, insert: Insert, params: unknown[]): Promise<string> {
   const { table, select, values, ids } = insert;
+  if (ids !== 'given') {
+    const rows = ids === 'slots' ? await slotsOf(chunk, insert) : chunk.identities.map((k) => ({ k, slot: 0 }));
+    const { name } = chunk.tables.model;
+    const pairs = rows.map(({ k, slot }) => `${JSON.stringify(`${slot}/${k}`)}:"${childId(name, table.as, k, slot)}"`);
+    params.push(`{${pairs.join(',')}}`);
+  }
+  const slot = ids === 'slots' ? `q.${quote(SLOT)}::integer::text` : "'0'";
+  const id = `($${params.length}::jsonb ->> (${slot} || '/' || q.${table.key.name}::text))`;
   const names = table.columns.map(({ name }) => name).join(', ');
-  const start = `insert into ${table.name} (${names}) select ${values.join(', ')} from (${select}\n) q`;
-  if (ids === 'given') return start;
-  const rows = ids === 'slots' ? await slotsOf(chunk, insert) : chunk.identities.map((k) => ({ k, slot: 0 }));
-  const { name } = chunk.tables.model;
-  params.push(
-    rows.map(({ k }) => k),
-    rows.map(({ slot }) => slot),
-    rows.map(({ k, slot }) => childId(name, table.as, k, slot)),
-  );
-  const n = params.length;
-  const slot = ids === 'slots' ? ` and d.slot = q.${quote(SLOT)}` : '';
-  return `${start} join unnest($${n - 2}::text[], $${n - 1}::integer[], $${n}::text[]) as d(k, slot, id)
-    on d.k = q.${table.key.name}::text${slot}`;
+  const exact = values.map((value) => value.replace(DERIVED, () => id));
+  return `insert into ${table.name} (${names}) select ${exact.join(', ')} from (${select}\n) q`;
 }
 
 async function slotsOf({ client, tables, identities }: Chunk, { table, select }: Insert) {
   const { rows } = await client.query<{ k: string; slot: number }>(
     `${withOld(tables)} select q.${table.key.name}::text as k, q.${quote(SLOT)}::integer as slot from (${select}\n) q`,
-    [identities],
+    [arrayText(identities)],
   );
   return rows;
 }

@@ -6,6 +6,7 @@ import { type Adopted, adopt } from './adopt.ts';
 import { type Chunk, underLocks } from './bulk-chunk.ts';
 import { adoptChunkByCopy } from './bulk-copy.ts';
 import { adoptChunkBySql } from './bulk-sql.ts';
+import { blamesRow } from './carry.ts';
 import type { SqlModel } from './tables.ts';
 
 /**
@@ -54,8 +55,9 @@ async function adoptOr(
     const rest = await adopt(pool, tables, refused);
     return { adopted: adopted + rest.adopted, quarantined: rest.quarantined };
   } catch (error) {
-    // Data or a constraint: some row of the chunk is to blame. What COPY does not support is done without it.
-    if (!/^(2[23]|44|0A)/.test(sqlStateOf(error) ?? '')) throw error;
+    // The server blames a row; or it does not support COPY into a table (0A). An error of the SQL itself is not hidden.
+    const state = sqlStateOf(error);
+    if (state === undefined || (!blamesRow(error) && !state.startsWith('0A'))) throw error;
     return adopt(pool, tables, identities);
   }
 }
