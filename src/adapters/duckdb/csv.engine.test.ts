@@ -182,3 +182,9 @@ test('an archive keeps names and texts', async () => {
     [null, null, null, null],
   ]);
 });
+
+test('a file whose name is a pattern is that file, and not those that fit it', async () => {
+  for (const name of ['star*', 'starfish', 'start']) writeFileSync(join(dir, `${name}.csv`), `name\n"${name}"\n`);
+  await archiveToParquet(join(dir, 'star*.csv'), join(dir, 'star*.parquet'), {}, never);
+  expect(await readBack(exactly(join(dir, 'star*.parquet')), ['name'])).toEqual([['star*']]);
+});
