@@ -185,6 +185,9 @@ test('the same values in other texts are no difference; an inverse that throws i
       update proof_customers_v2 set seen_at = '2026-01-01 00:00:00.0004Z' where id = 12;
       update proof_customers set seen_at = '2026-01-01 00:00:00Z' where id = 12`);
     expect((await proof(pool)).examples).toEqual([]);
+    await pool.query('alter table proof_customers alter amount type numeric');
+    await pool.query('update proof_customers set amount = 10.50 where id = 10');
+    expect((await proof(pool)).examples).toEqual([]);
     const broken = {
       ...model,
       down: (state: Parameters<typeof model.down>[0]) => {
