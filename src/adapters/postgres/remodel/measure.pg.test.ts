@@ -23,6 +23,7 @@ afterAll(() => server?.stop());
 
 test('measuring beside a backfill leaves out rows that it adopts meanwhile, and leaves nothing behind', async () => {
   const pool = new pg.Pool({ connectionString: await server.createDatabase(), max: 6 });
+  pool.on('error', () => undefined);
   const store = new PostgresRemodelStore({ pool });
   try {
     await pool.query('create table people (id bigint primary key, name text not null)');

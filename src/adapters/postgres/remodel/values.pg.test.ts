@@ -146,10 +146,12 @@ const SESSIONS = [
 test.each(SESSIONS)('values come back to the byte: %o', async (settings) => {
   const uri = await server.createDatabase();
   const plain = new pg.Pool({ connectionString: uri });
+  plain.on('error', () => undefined);
   const options = Object.entries(settings)
     .map(([name, value]) => `-c ${name}=${value.replaceAll(' ', '\\ ')}`)
     .join(' ');
   const pool = new pg.Pool({ connectionString: uri, options });
+  pool.on('error', () => undefined);
   for (const each of [plain, pool]) each.on('connect', (client) => client.on('error', () => undefined));
   try {
     await plain.query(`set timezone = 'UTC'`);
