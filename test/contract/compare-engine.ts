@@ -18,6 +18,8 @@ import { NASTY_TEXTS } from './nasty-text.ts';
 /** Makes an engine whose temporary files lie in a directory. */
 export type MakeCompareEngine = (tempDir: string) => Promise<CompareEngine>;
 
+/** What a path may hold, and a pattern, a list or a URL would take for its own. */
+const ODD_NAME = "[odd]*{a,b}?'%20 é";
 const PARTS = 3;
 const never = new AbortController().signal;
 
@@ -27,15 +29,15 @@ const never = new AbortController().signal;
  */
 export function describeCompareEngineContract(name: string, make: MakeCompareEngine, timeoutMs: number): void {
   describe(name, { timeout: timeoutMs }, () => {
-    let dir = '';
+    let [outer, dir] = ['', ''];
     let engine: CompareEngine;
     const world = nastyWorld();
     let input: CompareInput;
     const bytesOf = (file: string) => readFileSync(file, 'utf8');
 
     beforeAll(async () => {
-      // What a path may hold and a pattern would take for its own.
-      dir = mkdtempSync(join(tmpdir(), "godwit [compare]*{a,b}?'%20 é-"));
+      outer = mkdtempSync(join(tmpdir(), 'godwit-compare-'));
+      dir = join(outer, ODD_NAME);
       engine = await make(join(dir, 'temporary'));
       input = await snapshotOf(world, join(dir, 'nasty'), PARTS);
       await withBigint(input.oldFiles, PARTS, 'c2');
@@ -43,7 +45,7 @@ export function describeCompareEngineContract(name: string, make: MakeCompareEng
     });
     afterAll(async () => {
       await engine?.close();
-      rmSync(dir, { recursive: true, force: true });
+      rmSync(outer, { recursive: true, force: true });
     });
 
     test('lists what the new model lacks, byte for byte', async () => {
@@ -115,6 +117,7 @@ export function describeCompareEngineContract(name: string, make: MakeCompareEng
     });
 
     test('leaves nothing behind', () => {
+      expect(readdirSync(outer)).toEqual([ODD_NAME]);
       expect(readdirSync(join(dir, 'temporary'))).toEqual([]);
       expect(readdirSync(dir).filter((each) => each.includes('unfinished'))).toEqual([]);
     });

@@ -48,7 +48,8 @@ export async function submit(job: Job, work: string, options: SparkOptions, sign
 
 function settings(work: string, { master = 'local[*]', memoryMb = 2048, conf = {} }: SparkOptions): string[] {
   const all = {
-    'spark.local.dir': work,
+    // Relative to where it runs: a comma in a path would make a list of two.
+    'spark.local.dir': 'spill',
     'spark.sql.warehouse.dir': join(work, 'warehouse'),
     'spark.log.level': 'WARN',
     'spark.ui.enabled': 'false',
