@@ -1,5 +1,5 @@
 import { Double, deserialize, serialize, Timestamp } from 'bson';
-import { afterAll, beforeAll, onTestFinished } from 'vitest';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { MongoVerifier, type TrackedCollection } from '../../src/adapters/mongodb/index.ts';
 import type { Chunk, LogBlock } from '../../src/kernel/ports.ts';
 import type { Position } from '../../src/kernel/position.ts';
@@ -218,4 +218,29 @@ describeChunkVerifierContract('MongoVerifier', async () => {
       return { kind: 'different', key: '{"$numberInt":"5"}' };
     },
   };
+});
+
+test('MongoCopier: a capped collection is filled under the limits that the source has by then, not under those of the listing', async () => {
+  const here = room();
+  await here.from.createCollection('ring', { capped: true, size: 100_000, max: 10 });
+  const ring = here.from.collection<{ _id: number }>('ring');
+  await ring.insertMany(Array.from({ length: 10 }, (_, i) => ({ _id: i })));
+  const catalog = await here.catalog();
+  await here.from.command({ collMod: 'ring', cappedMax: 100 });
+  await ring.insertMany(Array.from({ length: 50 }, (_, i) => ({ _id: 10 + i })));
+  await here.createAll(catalog);
+  const copier = here.copier(catalog);
+  let docs = 0;
+  for (const chunk of await here.chunks(catalog, 1e6))
+    await copier.copy(
+      chunk,
+      (more) => {
+        docs += more;
+      },
+      never,
+    );
+  expect((await here.to.collection<{ _id: number }>('ring').find().toArray()).map(({ _id }) => _id)).toEqual(
+    Array.from({ length: 60 }, (_, i) => i),
+  );
+  expect(docs).toBe(60);
 });

@@ -4,7 +4,7 @@ import { failpoint } from '../../kernel/failpoint.ts';
 import type { Chunk, ChunkCopier, ChunkProgress } from '../../kernel/ports.ts';
 import type { Position } from '../../kernel/position.ts';
 import type { Throttle } from '../../kernel/throttle.ts';
-import type { CollectionSpec } from './catalog.ts';
+import { type CollectionSpec, describeByUuid } from './catalog.ts';
 import type { Cluster } from './cluster.ts';
 import { serverCodeOf } from './errors.ts';
 import { type Lane, LanePool } from './lane-pool.ts';
@@ -72,10 +72,11 @@ export class MongoCopier implements ChunkCopier {
   }
 
   copy(chunk: Chunk, progress: ChunkProgress, signal: AbortSignal): Promise<void> {
-    return this.#lanes.use(signal, async (lane) => {
-      if (isNatural(chunk.bounds)) await this.#prepareNatural(lane, chunk, signal);
-      await this.#pump(lane, chunk, progress, signal);
-    });
+    return this.#lanes.use(signal, (lane) =>
+      isNatural(chunk.bounds)
+        ? this.#copyNatural(lane, chunk, progress, signal)
+        : this.#pump(lane, chunk, progress, signal),
+    );
   }
 
   /** Closes the connections that wait for work. */
@@ -87,14 +88,31 @@ export class MongoCopier implements ChunkCopier {
    * A capped collection is read in one go, in its own order. What was written
    * of it before a restart cannot be gone on with, so it begins empty; and the
    * log must know from where on it has to be replayed.
+   *
+   * It is made with the limits that the source has now, not with those of the
+   * listing: under lower ones the target would drop documents while it is being
+   * filled. Should they have changed in the meantime, the copy begins again.
    */
-  async #prepareNatural(lane: Lane, chunk: Chunk, signal: AbortSignal): Promise<void> {
+  async #copyNatural(lane: Lane, chunk: Chunk, progress: ChunkProgress, signal: AbortSignal): Promise<void> {
     const { spec, target } = this.#options.unit(chunk.unit);
-    const start = await this.#options.source.note({ copy: 'start' });
-    await this.#options.source.waitForMajority(lane.source, start, signal);
-    this.#options.rememberStart(chunk.unit, start);
-    await dropCollection(lane.target, target);
-    await createCollection(lane.target, target, spec);
+    for (;;) {
+      const start = await this.#options.source.note({ copy: 'start' });
+      await this.#options.source.waitForMajority(lane.source, start, signal);
+      this.#options.rememberStart(chunk.unit, start);
+      const present = (await describeByUuid(lane.source, spec.db, chunk.unit)) ?? spec;
+      await dropCollection(lane.target, target);
+      await createCollection(lane.target, target, present);
+      let [docs, bytes] = [0, 0];
+      const count: ChunkProgress = (moreDocs, moreBytes) => {
+        docs += moreDocs;
+        bytes += moreBytes;
+        progress(moreDocs, moreBytes);
+      };
+      await this.#pump(lane, chunk, count, signal);
+      const after = (await describeByUuid(lane.source, spec.db, chunk.unit)) ?? present;
+      if (after.options.equals(present.options)) return;
+      progress(-docs, -bytes);
+    }
   }
 
   async #pump(lane: Lane, chunk: Chunk, progress: ChunkProgress, signal: AbortSignal): Promise<void> {
