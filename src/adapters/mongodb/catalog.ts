@@ -44,6 +44,8 @@ export interface Catalog {
 
 const BUCKETS = 'system.buckets.';
 const LISTING_ATTEMPTS = 200;
+/** The connection may be one to a secondary, which refuses to list without. */
+const SECONDARY_OK = { mode: 'primaryPreferred' } as const;
 
 /** `db.collection` */
 export function namespaceOf(spec: { db: string; name: string }): string {
@@ -147,7 +149,7 @@ export async function listDatabase(
 ): Promise<ListedCollection[]> {
   const docs = await readAll(
     connection,
-    commandDoc({ listCollections: 1, filter, cursor: {}, $db: db }),
+    commandDoc({ listCollections: 1, filter, cursor: {}, $readPreference: SECONDARY_OK, $db: db }),
     db,
     '$cmd.listCollections',
   );
@@ -203,7 +205,13 @@ async function describeCollection(
 export async function listIndexes(connection: WireConnection, db: string, name: string): Promise<Buffer[]> {
   let docs: Buffer[];
   try {
-    const command = commandDoc({ listIndexes: name, includeBuildUUIDs: true, cursor: {}, $db: db });
+    const command = commandDoc({
+      listIndexes: name,
+      includeBuildUUIDs: true,
+      cursor: {},
+      $readPreference: SECONDARY_OK,
+      $db: db,
+    });
     docs = await readAll(connection, command, db, name);
   } catch (error) {
     if (error instanceof GodwitError && error.details['serverCode'] === 26) return [];
