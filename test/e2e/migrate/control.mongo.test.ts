@@ -72,7 +72,11 @@ test('pause, resume and what does not fit are answered in the middle of a copy',
 
   expect((await ask('paused', 'pause')).already).toBe(false);
   expect((await ask('paused', 'pause')).already).toBe(true);
-  expect(statusOf('paused')?.paused).toContain('pause');
+  // What `status` tells is published a few times a second.
+  await waitFor(async () => statusOf('paused')?.paused?.includes('pause'), {
+    timeoutMs: 30_000,
+    what: 'the status to say that the run is paused',
+  });
   const refused = await ask('paused', 'confirm').catch((error: unknown) => error);
   expect(refused).toBeInstanceOf(GodwitError);
   expect((refused as GodwitError).code).toBe('GW1004');
