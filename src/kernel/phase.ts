@@ -36,9 +36,14 @@ export const NEXT = {
 
 export type Phase = keyof typeof NEXT;
 
+/** Whether a table of moves leads from one phase straight to the other. */
+export function leadsTo<P extends string>(next: Readonly<Record<P, readonly string[]>>, from: P, to: P): boolean {
+  return next[from].includes(to);
+}
+
 /** Whether a run may go from one phase straight to the other. */
 export function mayMove(from: Phase, to: Phase): boolean {
-  return (NEXT[from] as readonly string[]).includes(to);
+  return leadsTo<Phase>(NEXT, from, to);
 }
 
 /** Whether nothing is left to do in this phase. */

@@ -4,6 +4,7 @@
  */
 import pg from 'pg';
 import { createGodwit, type Draft, type Godwit, GodwitError, postgresStore } from '../../src/remodel.ts';
+import { type OldRow, oldRowOf, SELECT_OLD } from '../e2e/remodel/old-row.ts';
 import { subs } from '../e2e/remodel/subscriptions.fixture.ts';
 import type { Outcome } from './checker.ts';
 import type { Look, Op } from './person.ts';
@@ -128,25 +129,9 @@ async function read(id: number): Promise<{ look: Look; from: string }> {
   return { look, from };
 }
 
-type OldRow = Parameters<typeof subs.definition.up>[0];
-
 async function oldRow(id: number): Promise<OldRow | undefined> {
-  const { rows } = await pool.query(
-    `select customer_id::text, email, sub_plan, sub_amount::text, sub_rest::text,
-            to_json(sub_started at time zone 'UTC')#>>'{}' || 'Z' as started from customers where customer_id = $1`,
-    [id],
-  );
-  const row = rows[0];
-  return (
-    row && {
-      customerId: BigInt(row.customer_id),
-      email: row.email,
-      subPlan: row.sub_plan,
-      subAmount: row.sub_amount,
-      subStarted: row.started,
-      subRest: row.sub_rest,
-    }
-  );
+  const { rows } = await pool.query(`${SELECT_OLD} where customer_id = $1`, [id]);
+  return rows[0] && oldRowOf(rows[0]);
 }
 
 function lookOf(row: OldRow | null | undefined): Look {

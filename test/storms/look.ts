@@ -1,5 +1,6 @@
 /** The whole state of a database, read past the library. */
 import pg from 'pg';
+import { oldRowOf, SELECT_OLD } from '../e2e/remodel/old-row.ts';
 import { subs } from '../e2e/remodel/subscriptions.fixture.ts';
 import type { Look } from './person.ts';
 
@@ -14,20 +15,10 @@ export async function lookAtAll(db: string, where: 'old' | 'new'): Promise<Reado
 }
 
 async function oldLooks(client: pg.Client): Promise<Map<number, Look>> {
-  const { rows } = await client.query(
-    `select customer_id::text, email, sub_plan, sub_amount::text, sub_rest::text,
-            to_json(sub_started at time zone 'UTC')#>>'{}' || 'Z' as started from customers`,
-  );
+  const { rows } = await client.query(SELECT_OLD);
   const looks = new Map<number, Look>();
   for (const row of rows) {
-    const state = subs.up({
-      customerId: BigInt(row.customer_id),
-      email: row.email,
-      subPlan: row.sub_plan,
-      subAmount: row.sub_amount,
-      subStarted: row.started,
-      subRest: row.sub_rest,
-    });
+    const state = subs.up(oldRowOf(row));
     const held = (state['subscription'] ?? []).map((sub) => [String(sub['id']), String(sub['plan'])]);
     looks.set(Number(row.customer_id), { email: row.email, subs: Object.fromEntries(held) });
   }

@@ -1,3 +1,5 @@
+import { leadsTo } from '../phase.ts';
+
 /**
  * The life of a remodel. The phase is durable in the database that holds the
  * tables, where every process of the application sees it. Each move has a gate
@@ -30,7 +32,7 @@ export type RemodelPhase = keyof typeof NEXT_REMODEL;
 
 /** Whether a remodel may go from one phase straight to the other. */
 export function mayMoveRemodel(from: RemodelPhase, to: RemodelPhase): boolean {
-  return (NEXT_REMODEL[from] as readonly string[]).includes(to);
+  return leadsTo<RemodelPhase>(NEXT_REMODEL, from, to);
 }
 
 /** Whether writes of adopted identities are carried to the old table in this phase. */

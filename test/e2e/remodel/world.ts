@@ -5,6 +5,7 @@ import { runProgram } from '../../../src/cli/program.ts';
 import type { RemodelResult, RemodelStatus } from '../../../src/routes/remodel/api.ts';
 import * as engine from '../../../src/routes/remodel/engine/index.ts';
 import { createGodwit, type Godwit, postgresStore } from '../../../src/routes/remodel/library/index.ts';
+import { oldRowOf, SELECT_OLD } from './old-row.ts';
 import { subs } from './subscriptions.fixture.ts';
 
 export const DEFINITION = fileURLToPath(new URL('subscriptions.fixture.ts', import.meta.url));
@@ -211,22 +212,8 @@ export class Application {
   }
 
   async #oldRow(id: number) {
-    const { rows } = await this.#pool.query(
-      `select customer_id::text, email, sub_plan, sub_amount::text, sub_rest::text,
-              to_json(sub_started at time zone 'UTC')#>>'{}' || 'Z' as started from customers where customer_id = $1`,
-      [id],
-    );
-    const row = rows[0];
-    return (
-      row && {
-        customerId: BigInt(row.customer_id),
-        email: row.email,
-        subPlan: row.sub_plan,
-        subAmount: row.sub_amount,
-        subStarted: row.started,
-        subRest: row.sub_rest,
-      }
-    );
+    const { rows } = await this.#pool.query(`${SELECT_OLD} where customer_id = $1`, [id]);
+    return rows[0] && oldRowOf(rows[0]);
   }
 }
 
