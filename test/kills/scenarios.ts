@@ -24,6 +24,8 @@ class Case implements AsyncDisposable {
   readonly stateDir: string;
   /** The application's own connection to the source: it may write there and is what a fence holds. */
   readonly app: MongoClient;
+  /** Whether the target is the side that only receives. */
+  hasHeldExpiry = false;
 
   constructor(parts: Pick<Case, 'db' | 'source' | 'target' | 'failpoint' | 'stateDir' | 'app'>) {
     this.db = parts.db;
@@ -83,7 +85,8 @@ class Case implements AsyncDisposable {
   }
 
   async expectEqual(): Promise<void> {
-    const comparison = await compareClusters(this.source.uri, this.target.uri, { include: (db) => db === this.db });
+    const options = { include: (db: string) => db === this.db, heldExpiry: this.hasHeldExpiry };
+    const comparison = await compareClusters(this.source.uri, this.target.uri, options);
     expect(comparison.differences, this.failpoint).toEqual([]);
     expect(comparison.documents).toBeGreaterThan(1000);
   }
@@ -160,10 +163,22 @@ async function rollback(it: Case): Promise<void> {
   const orders = (await it.onTarget()).collection('orders');
   await orders.insertOne({ n: -7, written: 'after the switch' });
   await orders.updateOne({ n: 9 }, { $set: { written: 'after the switch' } });
+  await orders.createIndex({ n: -1 }, { unique: true, name: 'made_at_target' });
+  await orders.createIndex({ late: 1 }, { expireAfterSeconds: 200_000_000, name: 'late_ttl' });
   await it.dies('rollback');
   await it.succeeds('rollback', [], 'rolled-back');
+  it.hasHeldExpiry = true;
   const served = it.app.db(it.db).collection('orders');
   expect(await served.countDocuments({ written: 'after the switch' })).toBe(2);
+  const indexes = await served.listIndexes().toArray();
+  // The source expires what it did before, and what was made to expire while the target served.
+  const expiries = indexes.map(({ name, expireAfterSeconds }) => [name, expireAfterSeconds]);
+  expect(expiries).toEqual(
+    expect.arrayContaining([
+      ['when_ttl', 100_000_000],
+      ['late_ttl', 200_000_000],
+    ]),
+  );
   await it.expectEqual();
   await served.insertOne({ n: -8, written: 'at the source again' });
   await served.deleteOne({ n: -8 });

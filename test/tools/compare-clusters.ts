@@ -23,6 +23,8 @@ export interface CompareOptions {
   readonly include: (db: string, collection: string) => boolean;
   /** `db=db2` or `db.a=db2.b`, as the command line takes them. */
   readonly rename?: readonly string[];
+  /** The indexes of the target that expire must be held, as while changes flow: that they never expire is demanded. */
+  readonly heldExpiry?: boolean;
 }
 
 export interface Comparison {
@@ -77,7 +79,7 @@ async function compare(source: MongoClient, target: MongoClient, options: Compar
       report(`${namespace}: is missing on the target`);
       continue;
     }
-    compareFacts(from, to, (line) => report(`${namespace}: ${line}`));
+    compareFacts(options.heldExpiry ? held(from) : from, to, (line) => report(`${namespace}: ${line}`));
     if (from.isView || to.isView) continue;
     const [one, two] = [
       { client: source, db: from.db, collection: from.name },
@@ -99,6 +101,13 @@ async function compare(source: MongoClient, target: MongoClient, options: Compar
   const equal = differences.length === 0;
   if (untold > 0) differences.push(`and ${untold} more`);
   return { equal, differences, documents, bytes };
+}
+
+/** The same facts with every expiry of an index as it is while it is held. */
+function held(collection: CollectionFacts): CollectionFacts {
+  const facts = new Map(collection.facts);
+  for (const fact of facts.keys()) if (/^index .*: expireAfterSeconds$/.test(fact)) facts.set(fact, '2147483647');
+  return { ...collection, facts };
 }
 
 function compareFacts(from: CollectionFacts, to: CollectionFacts, report: (line: string) => void): void {

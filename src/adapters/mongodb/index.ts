@@ -29,3 +29,4 @@ export { compareStructure } from './verify/structure-diff.ts';
 export { TouchedKeys } from './verify/touched.ts';
 export { type Moment, MongoVerifier, snapshotAt } from './verify/verifier.ts';
 export { makeViews, reconcileViews } from './views.ts';
+export type { WireConnection } from './wire/connection.ts';

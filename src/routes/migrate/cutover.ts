@@ -1,14 +1,4 @@
-import {
-  type Catalog,
-  type CollectionSpec,
-  copyUsersAndRoles,
-  deferExpiry,
-  expires,
-  finishIndexes,
-  makeViews,
-  readCatalog,
-  reviveExpiry,
-} from '../../adapters/mongodb/index.ts';
+import { type Catalog, copyUsersAndRoles, expires, readCatalog } from '../../adapters/mongodb/index.ts';
 import { GodwitError } from '../../kernel/errors.ts';
 import { failpoint } from '../../kernel/failpoint.ts';
 import type { Entry, Fence } from '../../kernel/ports.ts';
@@ -17,6 +7,7 @@ import { withRetry } from '../../kernel/retry.ts';
 import type { FenceKind } from './api.ts';
 import { openEntries } from './entries.ts';
 import { chooseFence, makeFence } from './fences.ts';
+import { deferAll, finishAll, reviveAll } from './finishing.ts';
 import { previousGeneration, setGeneration } from './generations.ts';
 import type { Link } from './link.ts';
 import { prove, proveLastChanges, proveTouched } from './proving.ts';
@@ -29,7 +20,6 @@ const SMALL_LAG_WAIT_MS = 120_000;
 const OVERFLOW_ROUNDS = 3;
 const EXPIRY_LOOKS = 5;
 /** Collections finished at once. */
-const FINISH_LANES = 4;
 
 /**
  * Moves the business to the target: fence, drain, finish, prove, switch.
@@ -137,34 +127,12 @@ async function raiseAndDrain(
   return fencePosition;
 }
 
-/** Unique and TTL indexes become what they are at the source, and what changed last is proved. */
+/** Indexes and views become what they are at the source, and what changed last is proved. */
 async function finish(run: RunContext, link: Link, fencePosition: Position, signal: AbortSignal): Promise<void> {
   const { selection } = run;
   const catalog = await withRetry(run.retry(signal), () => readCatalog(run.source, selection, signal));
   await link.waitApplied(catalog.position, signal);
-  await inParallel(catalog.collections, FINISH_LANES, (specs) => finishAll(run, specs, signal));
-  await withRetry(run.retry(signal), async () => {
-    const connection = await run.target.connectPrimary(signal);
-    const stop = () => connection.close();
-    signal.addEventListener('abort', stop, { once: true });
-    try {
-      for (const db of new Set([...catalog.collections, ...catalog.views].map((spec) => spec.db))) {
-        const refused = await makeViews(
-          connection,
-          selection,
-          db,
-          catalog.views.filter((view) => view.db === db),
-        );
-        if (refused.length > 0)
-          throw new GodwitError('GW5002', `The target refuses the views ${refused.join(', ')} of ${db}`, {
-            details: { db, views: refused },
-          });
-      }
-    } finally {
-      signal.removeEventListener('abort', stop);
-      connection.close();
-    }
-  });
+  await finishAll(run, sidesOf(run, 'forward'), catalog, signal);
   failpoint('cutover.after-finish');
   await link.catchUp(signal);
   const expiring = new Set(catalog.collections.filter(expires).map((spec) => `${spec.db}.${spec.name}`));
@@ -186,43 +154,7 @@ async function finish(run: RunContext, link: Link, fencePosition: Position, sign
   }
   await link.catchUp(signal);
   assertNoSlip(link, catalog, fencePosition);
-  await reviveAll(run, catalog.collections.filter(expires), signal);
-}
-
-async function reviveAll(run: RunContext, specs: readonly CollectionSpec[], signal: AbortSignal): Promise<void> {
-  if (specs.length === 0) return;
-  await withRetry(run.retry(signal), async () => {
-    const connection = await run.target.connectPrimary(signal);
-    try {
-      for (const spec of specs) await reviveExpiry(connection, run.selection.target(spec.db, spec.name), spec);
-    } finally {
-      connection.close();
-    }
-  });
-}
-
-async function finishAll(run: RunContext, specs: readonly CollectionSpec[], signal: AbortSignal): Promise<void> {
-  await withRetry(run.retry(signal), async () => {
-    const connection = await run.target.connectPrimary(signal);
-    const stop = () => connection.close();
-    signal.addEventListener('abort', stop, { once: true });
-    try {
-      for (const spec of specs) await finishIndexes(connection, run.selection.target(spec.db, spec.name), spec);
-    } finally {
-      signal.removeEventListener('abort', stop);
-      connection.close();
-    }
-  });
-}
-
-/** Deals items out to a few lanes that work at once. */
-async function inParallel<T>(
-  items: readonly T[],
-  lanes: number,
-  work: (items: readonly T[]) => Promise<void>,
-): Promise<void> {
-  const dealt = Array.from({ length: lanes }, (_, lane) => items.filter((_item, i) => i % lanes === lane));
-  await Promise.all(dealt.filter((share) => share.length > 0).map(work));
+  await reviveAll(run, sidesOf(run, 'forward'), catalog.collections, signal);
 }
 
 /** A write after the fence means that somebody still writes: switching would lose what comes next. */
@@ -294,23 +226,6 @@ async function undo(run: RunContext, fence: Fence, why: unknown, work?: () => vo
   await withRetry(run.retry(calm.signal), () => fence.lower(calm.signal));
   await withRetry(run.retry(calm.signal), () => deferAll(run, calm.signal));
   run.store.enter('following', 'fence-lowered');
-}
-
-/** The log goes on deciding what expires on the target. */
-export async function deferAll(run: RunContext, signal: AbortSignal): Promise<void> {
-  const connection = await run.target.connectPrimary(signal);
-  const { link } = run;
-  try {
-    for (const collection of link?.collections() ?? []) {
-      const { db, name } = collection.source;
-      await deferExpiry(
-        connection,
-        link?.generation.direction === 'reverse' ? { db, collection: name } : collection.target,
-      );
-    }
-  } finally {
-    connection.close();
-  }
 }
 
 function requireLink(run: RunContext): Link {

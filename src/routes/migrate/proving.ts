@@ -135,15 +135,10 @@ function openVerifier(run: RunContext, link: Link, sides: Sides, still: boolean)
  * source's listing holds has been applied; at standstill any time will do.
  */
 async function structureDrift(run: RunContext, link: Link, sides: Sides, final: boolean): Promise<Drift[]> {
-  const finished = final || link.generation.direction === 'reverse';
   const compare = async (catalog: Catalog) => {
     const connection = await sides.to.connectPrimary(run.signal);
     try {
-      return await compareStructure(catalog, connection, sides.selection, {
-        finished,
-        expiry: finished && !final,
-        views: final,
-      });
+      return await compareStructure(catalog, connection, sides.selection, final);
     } finally {
       connection.close();
     }

@@ -59,11 +59,18 @@ export interface CutoverRecord {
   readonly switchedAt?: string;
 }
 
+/** What is kept of a rollback once the flow has turned. */
+export interface RollbackRecord {
+  /** The fence at the target, which may have had nobody whom it could hold. */
+  readonly fence: FenceKind;
+}
+
 export const KEY = {
   catalog: 'catalog',
   generation: 'generation',
   proof: 'proof',
   cutover: 'cutover',
+  rollback: 'rollback',
   copyStart: (uuid: string) => `copy.start.${uuid}`,
   early: 'copy.early',
   confirmedAt: 'confirmed.position',

@@ -206,6 +206,11 @@ export class Runner {
     if (store.phase === 'created') await beginCopy(run);
     if (store.phase === 'rolled-back') store.enter('following', 'followed-again');
     run.link = await openLink(run, currentGeneration(store));
+    if (store.phase === 'rolling-back' && run.link.generation.direction === 'forward') {
+      await perform(run, 'rollback', {});
+      run.link = undefined;
+      return;
+    }
     run.link.startFollowing();
     if (store.phase === 'copying') {
       const neighbours = await watchNeighbours(run);

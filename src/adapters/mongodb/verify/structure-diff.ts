@@ -9,25 +9,18 @@ import { digestOf } from './compare-streams.ts';
 /** Says nothing about the data: identity and what each server decides by itself. */
 const OWN_OPTIONS = new Set(['uuid', 'flags', 'temp', 'autoIndexId']);
 
-export interface StructureOptions {
-  /** After the cutover's finish unique and TTL must hold as at the source; before it they must be deferred. */
-  readonly finished: boolean;
-  /** What expires does so at the target too. It comes last in a cutover, after the last proof. */
-  readonly expiry: boolean;
-  /** Views follow in their own time, and are compared only at standstill. */
-  readonly views: boolean;
-}
-
 /**
- * Compares collections, their options and indexes, and views.
+ * Compares collections, their options and indexes, and views. Before the
+ * standstill uniqueness and expiry may still wait and views follow in their
+ * own time; at it all must be there. When things expire never counts here:
+ * that is given back last, after the last proof.
  */
 export async function compareStructure(
   source: { collections: readonly CollectionSpec[]; views: readonly ViewSpec[] },
   target: WireConnection,
   selection: Selection,
-  options: StructureOptions,
+  isStandstill: boolean,
 ): Promise<Drift[]> {
-  const final = options.finished;
   const drift: Drift[] = [];
   const listings = new Map<string, Awaited<ReturnType<typeof listDatabase>>>();
   const listing = async (db: string) => {
@@ -56,10 +49,10 @@ export async function compareStructure(
         note: isSeries ? 'the source has the buckets without the series' : 'the series is missing at the target',
       });
     }
-    drift.push(...compareOptions(unit, spec.options, found.options, options.expiry));
-    drift.push(...(await compareIndexes(unit, spec, name, target, final, options.expiry)));
+    drift.push(...compareOptions(unit, spec.options, found.options));
+    drift.push(...(await compareIndexes(unit, spec, name, target, isStandstill)));
   }
-  for (const view of options.views ? source.views : []) {
+  for (const view of isStandstill ? source.views : []) {
     const name = selection.target(view.db, view.name);
     expected.set(name.db, (expected.get(name.db) ?? new Set()).add(name.collection));
     const unit = `${view.db}.${view.name}`;
@@ -79,20 +72,20 @@ export async function compareStructure(
     for (const item of await listing(db)) {
       // A time series is known by its buckets.
       const name = item.type === 'timeseries' ? `system.buckets.${item.name}` : item.name;
-      if ((item.type === 'view' && !options.views) || names.has(name) || !selection.ownsTarget(db, name)) continue;
+      if ((item.type === 'view' && !isStandstill) || names.has(name) || !selection.ownsTarget(db, name)) continue;
       drift.push({ unit: `${db}.${item.name}`, kind: 'structure', key: item.type, note: 'exists at the target only' });
     }
   }
   return drift;
 }
 
-function compareOptions(unit: string, source: Buffer, target: Buffer, expiry: boolean): Drift[] {
+function compareOptions(unit: string, source: Buffer, target: Buffer): Drift[] {
   const left = fields(source, OWN_OPTIONS);
   const right = fields(target, OWN_OPTIONS);
   const drift: Drift[] = [];
   for (const name of new Set([...left.keys(), ...right.keys()])) {
-    // The expiry of a clustered or time series collection waits for the cutover.
-    if (name === 'expireAfterSeconds' && !expiry) continue;
+    // A clustered or time series collection may have an expiry.
+    if (name === 'expireAfterSeconds') continue;
     if (left.get(name) === right.get(name)) continue;
     drift.push({ unit, kind: 'structure', key: `option ${name}`, note: sides(left.get(name), right.get(name)) });
   }
@@ -105,7 +98,6 @@ async function compareIndexes(
   name: { db: string; collection: string },
   target: WireConnection,
   final: boolean,
-  expiry: boolean,
 ): Promise<Drift[]> {
   const indexed = spec.series ? name.collection.replace(/^system\.buckets\./, '') : name.collection;
   const found = new Map((await listIndexes(target, name.db, indexed)).map((index) => [indexName(index), index]));
@@ -128,8 +120,8 @@ async function compareIndexes(
     const left = fields(wanted, without);
     const right = fields(other, without);
     for (const field of new Set([...left.keys(), ...right.keys()])) {
-      // Before the end only that it is an expiring index counts, not when it expires.
-      if (field === 'expireAfterSeconds' && !expiry && left.has(field) && right.has(field)) continue;
+      // Only that it is an expiring index counts, not when it expires.
+      if (field === 'expireAfterSeconds' && left.has(field) && right.has(field)) continue;
       if (left.get(field) !== right.get(field)) {
         drift.push({ unit, kind: 'structure', key: `${key} ${field}`, note: sides(left.get(field), right.get(field)) });
       }
