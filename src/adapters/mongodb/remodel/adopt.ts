@@ -62,9 +62,11 @@ async function adoptOne(
 ): Promise<void> {
   try {
     const where = `adopting an identity of ${model.name}`;
-    done.adopted += await transact(room.client, where, (session) =>
+    const adopted = await transact(room.client, where, (session) =>
       adoptIn(room, documentsOf(model), [identity], session),
     );
+    // Not in one step: others add to the sum while this one waits.
+    done.adopted += adopted;
   } catch (error) {
     if (!isOfTheRow(error)) throw error;
     await quarantine(room, model, identity, error);
