@@ -1,16 +1,19 @@
 import { hash } from 'node:crypto';
 
-/** Namespace of the derived ids, fixed for ever: other ids would double rows that were copied already. */
-const NAMESPACE = Buffer.from('6f2d1c9be1c14d0a9b5e2a7c3f80d411', 'hex');
+/** Of what is hashed for a derived id, all that is the same for a whole table; slot, `]` and identity follow. */
+export function childIdPrefix(remodel: string, table: string): string {
+  return `${JSON.stringify(['godwit', remodel, table]).slice(0, -1)},`;
+}
 
 /**
- * The id of a row that the old model held without one: a UUID of version 5
- * (RFC 9562 §5.5) of remodel, table, identity and place in the list, so that
- * everybody who copies the row gives it the same id.
+ * The id of a row that the old model held without one: a UUID of version 8
+ * (RFC 9562 §5.8) from the SHA-256 of remodel, table, place in the list and
+ * identity, so that everybody who copies the row gives it the same id, a
+ * database too. Fixed for ever: other ids would double rows that were copied
+ * already.
  */
 export function childId(remodel: string, table: string, identity: string, slot: number): string {
-  const name = Buffer.from(JSON.stringify([remodel, table, identity, slot]));
-  const hex = hash('sha1', Buffer.concat([NAMESPACE, name]), 'hex');
-  const variant = ((Number.parseInt(hex.charAt(16), 16) & 0x3) | 0x8).toString(16);
-  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-5${hex.slice(13, 16)}-${variant}${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
+  const hex = hash('sha256', `${childIdPrefix(remodel, table)}${slot}]${identity}`, 'hex');
+  // Whole bytes of version and variant are fixed: ten bits less of the hash, and a database needs no arithmetic.
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-80${hex.slice(14, 16)}-80${hex.slice(18, 20)}-${hex.slice(20, 32)}`;
 }

@@ -1,7 +1,7 @@
 /** One transaction of a fast lane: the locks, and the old rows that may be adopted under them. */
 import type pg from 'pg';
 import { GodwitError } from '../../../kernel/errors.ts';
-import type { Identity } from '../../../kernel/remodel/index.ts';
+import type { Identity, Model } from '../../../kernel/remodel/index.ts';
 import { translate } from '../errors.ts';
 import { type Executor, onPg } from './executor.ts';
 import { lockNumber } from './lock.ts';
@@ -15,11 +15,22 @@ export interface Chunk {
   readonly tables: SqlModel;
   /** Those of the chunk whose locks are held: the others are being written by somebody at this moment. */
   readonly identities: readonly Identity[];
+  /** The same as the server reads an array: parameter `$1` of `withOld`. */
+  readonly list: string;
+  readonly prepare: boolean;
+}
+
+/** Where chunks get their connection from. */
+export interface LockSource {
+  readonly pool: pg.Pool;
+  /** Whether statements may be prepared: planning takes as long as a tenth of the work of a chunk. */
+  readonly prepare: boolean;
 }
 
 /** Keys are looked up in indexes: a thousand of them look to the planner like most of a table that is still small. */
 const BEGIN = `begin isolation level read committed; set local synchronous_commit = off;
-  set local lock_timeout = '500ms'; set local enable_seqscan = off; set local jit = off`;
+  set local lock_timeout = '500ms'; set local enable_seqscan = off; set local jit = off;
+  set local plan_cache_mode = force_generic_plan`;
 
 /**
  * One transaction. It never waits for an identity's lock, and gives up before
@@ -29,7 +40,7 @@ const BEGIN = `begin isolation level read committed; set local synchronous_commi
  * missing again.
  */
 export async function underLocks<T>(
-  pool: pg.Pool,
+  { pool, prepare }: LockSource,
   tables: SqlModel,
   identities: readonly Identity[],
   work: (chunk: Chunk) => Promise<T>,
@@ -40,11 +51,13 @@ export async function underLocks<T>(
   });
   let broken: Error | undefined;
   try {
-    const exec = onPg(client);
+    const exec = onPg(client, prepare);
     await client.query(BEGIN);
     await demandDual(exec, tables);
-    const held = await holdable(exec, tables, identities);
-    const result = await work({ client, exec, tables, identities: held });
+    const all = arrayText(identities);
+    const held = await holdable(exec, tables, identities, all);
+    const list = held === identities ? all : arrayText(held);
+    const result = await work({ client, exec, tables, identities: held, list, prepare });
     await client.query('commit');
     return result;
   } catch (error) {
@@ -58,7 +71,8 @@ export async function underLocks<T>(
 }
 
 async function demandDual(exec: Executor, { model }: SqlModel): Promise<void> {
-  const { rows } = await exec.query('select phase::text as phase from godwit.remodel where name = $1', [model.name]);
+  const text = 'select phase::text as phase from godwit.remodel where name = $1';
+  const { rows } = await exec.query(text, [model.name], 'prepared');
   const phase = rows[0]?.['phase'] ?? 'draft';
   if (phase === 'draft' || phase === 'created' || phase === 'retired')
     throw new GodwitError('GW1004', `Remodel ${model.name} is in phase ${phase}: nothing may be adopted`);
@@ -69,11 +83,13 @@ async function holdable(
   exec: Executor,
   { model }: SqlModel,
   identities: readonly Identity[],
+  list: string,
 ): Promise<readonly Identity[]> {
   const { rows } = await exec.query(
     `select u.identity from unnest($1::text[]) as u(identity)
       where not pg_try_advisory_xact_lock(${lockNumber(model.name, 'u.identity')})`,
-    [arrayText(identities)],
+    [list],
+    'prepared',
   );
   if (rows.length === 0) return identities;
   const busy = new Set(rows.map(({ identity }) => identity));
@@ -100,7 +116,7 @@ export function withOld({ model, old, root }: SqlModel): string {
   const key = `o.${old.key.name}`;
   const marked = (table: string) =>
     `select identity from godwit.${table} where remodel = ${literal(model.name)}
-        and identity = any(array(select unnest($1::text[])))`;
+        and identity = any(array(select unnest($1::text[]) where ${hasAny(table, model)}))`;
   return `with "godwit owned" as materialized (select r.${root.key.name} as k from ${root.name} r
       where r.${root.key.name} = any(array(select unnest($1::text[]::${sqlType}[])))),
     "godwit marked" as materialized (${marked('tombstone')} union all ${marked('quarantine')}),
@@ -108,8 +124,13 @@ export function withOld({ model, old, root }: SqlModel): string {
       and ${key} not in (select k from "godwit owned") and ${key}::text not in (select identity from "godwit marked"))`;
 }
 
+/** Asked once a statement: most often there is nothing to be looked up a thousand times. */
+function hasAny(table: string, model: Model): string {
+  return `exists (select from godwit.${table} where remodel = ${literal(model.name)})`;
+}
+
 /** SQL that forgets what was written past the library to the rows of `old`, in the same snapshot that reads them. */
 export function forgetDirty({ model, old }: SqlModel): string {
   return `delete from godwit.dirty d where d.remodel = ${literal(model.name)}
-    and d.identity in (select ${old.key.name}::text from "old")`;
+    and d.identity = any(array(select ${old.key.name}::text from "old" where ${hasAny('dirty', model)}))`;
 }

@@ -2,7 +2,8 @@
 import { finished } from 'node:stream/promises';
 import { from as copyFrom } from 'pg-copy-streams';
 import type { Identity, Row } from '../../../kernel/remodel/index.ts';
-import { arrayText, type Chunk, forgetDirty, withOld } from './bulk-chunk.ts';
+import { type Chunk, forgetDirty, withOld } from './bulk-chunk.ts';
+import { nameOf } from './executor.ts';
 import { type Fields, rowFrom } from './snapshot-rows.ts';
 import type { SqlTable } from './tables.ts';
 import { readExpression, toText } from './values.ts';
@@ -33,13 +34,15 @@ export async function adoptChunkByCopy(chunk: Chunk): Promise<{ adopted: number;
 }
 
 /** Identity, then columns. */
-async function oldRows({ client, tables, identities }: Chunk): Promise<readonly Fields[]> {
+async function oldRows({ client, tables, list, prepare }: Chunk): Promise<readonly Fields[]> {
   const { old } = tables;
   const values = old.columns.map(({ name, type, sqlType }) => readExpression(`"old".${name}`, type, sqlType));
+  const text = `${withOld(tables)}, seen as (${forgetDirty(tables)})
+    select ${[`"old".${old.key.name}::text`, ...values].join(', ')} from "old"`;
   const { rows } = await client.query<(string | null)[]>({
-    text: `${withOld(tables)}, seen as (${forgetDirty(tables)})
-           select ${[`"old".${old.key.name}::text`, ...values].join(', ')} from "old"`,
-    values: [arrayText(identities)],
+    ...(prepare ? { name: nameOf(text) } : {}),
+    text,
+    values: [list],
     rowMode: 'array',
   });
   return rows;

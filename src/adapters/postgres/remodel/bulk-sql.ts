@@ -1,9 +1,10 @@
 /** The SQL lane: the definition's SELECTs over a chunk of old rows, inserted without leaving the database. */
 import type pg from 'pg';
 import { GodwitError } from '../../../kernel/errors.ts';
-import { childId, type Identity } from '../../../kernel/remodel/index.ts';
+import { childIdPrefix, type Identity } from '../../../kernel/remodel/index.ts';
 import { arrayText, type Chunk, forgetDirty, withOld } from './bulk-chunk.ts';
-import { quote, type SqlColumn, type SqlModel, type SqlTable } from './tables.ts';
+import type { TextRow } from './executor.ts';
+import { literal, quote, type SqlColumn, type SqlModel, type SqlTable } from './tables.ts';
 
 /** One new table's INSERT. */
 interface Insert {
@@ -24,9 +25,9 @@ const PLANS = new WeakMap<SqlModel, Promise<readonly Insert[]>>();
 
 /** @throws GodwitError GW5006 when a SELECT does not give what its table needs. */
 export async function adoptChunkBySql(whole: Chunk): Promise<{ adopted: number; refused: readonly Identity[] }> {
-  const { client, tables } = whole;
+  const { client, exec, tables } = whole;
   const refused = await withOverflow(whole);
-  const chunk = refused.size === 0 ? whole : { ...whole, identities: whole.identities.filter((k) => !refused.has(k)) };
+  const list = refused.size === 0 ? whole.list : arrayText(whole.identities.filter((k) => !refused.has(k)));
   let plan = PLANS.get(tables);
   if (plan === undefined) {
     plan = Promise.all(tables.all.map((table) => planInsert(client, tables, table)));
@@ -34,18 +35,18 @@ export async function adoptChunkBySql(whole: Chunk): Promise<{ adopted: number; 
     plan.catch(() => PLANS.delete(tables));
   }
   const inserts = await plan;
-  const params: unknown[] = [arrayText(chunk.identities)];
-  const ctes: string[] = [];
-  for (const [i, insert] of inserts.entries())
-    ctes.push(`t${i} as (${await insertSql(chunk, insert, params)} returning ${insert.table.key.name} as k)`);
-  const { rows } = await client.query<{ olds: string; same: boolean }>(
+  const ctes = inserts.map(
+    (insert, i) => `t${i} as (${insertSql(tables, insert)} returning ${insert.table.key.name} as k)`,
+  );
+  const { rows } = await exec.query(
     `${withOld(tables)}, seen as (${forgetDirty(tables)}), ${ctes.join(', ')}
      select (select count(*) from "old")::text as olds,
-            (select ${keySum(tables.old.key.name)} from "old") = (select ${keySum('k')} from t0) as same`,
-    params,
+            ((select ${keySum(tables.old.key.name)} from "old") = (select ${keySum('k')} from t0))::text as same`,
+    [list],
+    'prepared',
   );
-  const { olds, same } = rows[0] as { olds: string; same: boolean };
-  if (!same)
+  const { olds, same } = rows[0] as TextRow;
+  if (same !== 'true')
     throw new GodwitError(
       'GW5006',
       `Remodel ${tables.model.name}: sql.up of ${tables.root.as} does not give one row for each old row, with its key`,
@@ -58,18 +59,18 @@ export async function adoptChunkBySql(whole: Chunk): Promise<{ adopted: number; 
  * have to be planned without knowing how many rows a chunk has.
  */
 function keySum(key: string): string {
-  return `row(count(*), coalesce(sum(hashtextextended(${key}::text, 0)::numeric), 0))`;
+  return `row(count(*), coalesce(sum(hashtextextended(${key}::text, 0)), 0))`;
 }
 
 /** Old rows that keep further rows of the list as JSON: that form is the kernel's, and no SQL of the definition knows it. */
-async function withOverflow({ client, tables, identities }: Chunk): Promise<ReadonlySet<Identity>> {
+async function withOverflow({ client, tables, list }: Chunk): Promise<ReadonlySet<Identity>> {
   const { model, old } = tables;
   const { inverse } = model;
   if (inverse.policy !== 'overflow') return new Set();
   const column = old.columns.find(({ property }) => property === inverse.column) as SqlColumn;
   const { rows } = await client.query<{ k: string }>(
     `${withOld(tables)} select ${old.key.name}::text as k from "old" where ${column.name} is not null`,
-    [arrayText(identities)],
+    [list],
   );
   return new Set(rows.map(({ k }) => k));
 }
@@ -101,26 +102,18 @@ function isDerivable(table: SqlTable, column: SqlColumn): boolean {
   return column === table.id && (column.type === 'uuid' || column.type === 'text');
 }
 
-/** Ids are derived here (SHA-1 is in the database only with an extension) and looked up there, by slot and identity. */
-async function insertSql(chunk: Chunk, insert: Insert, params: unknown[]): Promise<string> {
-  const { table, select, values, ids } = insert;
-  if (ids !== 'given') {
-    const rows = ids === 'slots' ? await slotsOf(chunk, insert) : chunk.identities.map((k) => ({ k, slot: 0 }));
-    const { name } = chunk.tables.model;
-    const pairs = rows.map(({ k, slot }) => `${JSON.stringify(`${slot}/${k}`)}:"${childId(name, table.as, k, slot)}"`);
-    params.push(`{${pairs.join(',')}}`);
-  }
-  const slot = ids === 'slots' ? `q.${quote(SLOT)}::integer::text` : "'0'";
-  const id = `($${params.length}::jsonb ->> (${slot} || '/' || q.${table.key.name}::text))`;
+function insertSql({ model }: SqlModel, { table, select, values, ids }: Insert): string {
+  const slot = ids === 'slots' ? `q.${quote(SLOT)}::integer` : "'0'";
+  const id = derivedId(
+    `${literal(childIdPrefix(model.name, table.as))} || ${slot} || ']' || q.${table.key.name}::text`,
+  );
   const names = table.columns.map(({ name }) => name).join(', ');
   const exact = values.map((value) => value.replace(DERIVED, () => id));
   return `insert into ${table.name} (${names}) select ${exact.join(', ')} from (${select}\n) q`;
 }
 
-async function slotsOf({ client, tables, identities }: Chunk, { table, select }: Insert) {
-  const { rows } = await client.query<{ k: string; slot: number }>(
-    `${withOld(tables)} select q.${table.key.name}::text as k, q.${quote(SLOT)}::integer as slot from (${select}\n) q`,
-    [arrayText(identities)],
-  );
-  return rows;
+/** `childId` in SQL, from the text that it hashes. */
+function derivedId(name: string): string {
+  const bytes = `substr(sha256(convert_to(${name}, 'UTF8')), 1, 16)`;
+  return `encode(set_byte(set_byte(${bytes}, 6, 128), 8, 128), 'hex')::uuid`;
 }

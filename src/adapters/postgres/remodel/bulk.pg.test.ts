@@ -84,7 +84,10 @@ describe.each(LANES)('the %s lane', (_, model) => {
       await pool.query('truncate bulk_customers_v2, bulk_subscriptions');
       const tables = await loadTables(onPg(pool), model);
       const lane = model.sql ? adoptChunkBySql : adoptChunkByCopy;
-      expect(await underLocks(pool, tables, keys(1, ROWS + 10), lane)).toEqual({ adopted: ROWS, refused: [] });
+      expect(await underLocks({ pool, prepare: true }, tables, keys(1, ROWS + 10), lane)).toEqual({
+        adopted: ROWS,
+        refused: [],
+      });
       expect(await contents(pool)).toBe(wanted);
       expect(await proof(store, model)).toMatchObject({ ...CLEAN, identities: ROWS });
       expect(await store.adopt(model, keys(1, ROWS))).toEqual({ adopted: 0, quarantined: 0 });
@@ -230,7 +233,7 @@ describe.each([true, false])('nasty keys and values, by SQL %s', (bySql) => {
       const all = (await pool.query<{ name: string }>('select name from nasty_old')).rows.map(({ name }) => name);
       const tables = await loadTables(onPg(pool), model);
       // The lane itself: what it cannot do would be done one by one without a word.
-      const done = await underLocks(pool, tables, all, bySql ? adoptChunkBySql : adoptChunkByCopy);
+      const done = await underLocks({ pool, prepare: true }, tables, all, bySql ? adoptChunkBySql : adoptChunkByCopy);
       expect(done).toEqual({ adopted: all.length, refused: [] });
       expect(await proof(store, model)).toMatchObject({ ...CLEAN, identities: all.length });
       const { rows } = await pool.query<{ id: string; name: string }>('select id, name from nasty_parts');

@@ -1,9 +1,8 @@
 /** Adoption of many identities at once: the fast lanes of backfill. */
-import type pg from 'pg';
 import type { Identity } from '../../../kernel/remodel/index.ts';
 import { sqlStateOf } from '../errors.ts';
 import { type Adopted, adopt } from './adopt.ts';
-import { type Chunk, underLocks } from './bulk-chunk.ts';
+import { type Chunk, type LockSource, underLocks } from './bulk-chunk.ts';
 import { adoptChunkByCopy } from './bulk-copy.ts';
 import { adoptChunkBySql } from './bulk-sql.ts';
 import { blamesRow } from './carry.ts';
@@ -26,14 +25,18 @@ const FEWEST_FOR_COPY = 20;
  * A chunk that the store refuses is tried again in halves, through `up`, until
  * what is refused stands alone, and that goes to quarantine.
  */
-export async function adoptMany(pool: pg.Pool, tables: SqlModel, identities: readonly Identity[]): Promise<Adopted> {
+export async function adoptMany(
+  source: LockSource,
+  tables: SqlModel,
+  identities: readonly Identity[],
+): Promise<Adopted> {
   const { sql } = tables.model;
   const hasSql = sql !== undefined && tables.all.every(({ as }) => sql.up[as] !== undefined);
   let [adopted, quarantined] = [0, 0];
   for (let i = 0; i < identities.length; i += MOST_AT_ONCE) {
     const chunk = identities.slice(i, i + MOST_AT_ONCE);
     const work = hasSql ? adoptChunkBySql : chunk.length < FEWEST_FOR_COPY ? undefined : adoptChunkByCopy;
-    const done = await adoptOr(pool, tables, chunk, work);
+    const done = await adoptOr(source, tables, chunk, work);
     adopted += done.adopted;
     quarantined += done.quarantined;
   }
@@ -43,21 +46,21 @@ export async function adoptMany(pool: pg.Pool, tables: SqlModel, identities: rea
 type Lane = (chunk: Chunk) => Promise<{ readonly adopted: number; readonly refused: readonly Identity[] }>;
 
 async function adoptOr(
-  pool: pg.Pool,
+  source: LockSource,
   tables: SqlModel,
   identities: readonly Identity[],
   lane: Lane | undefined,
 ): Promise<Adopted> {
-  if (lane === undefined) return adopt(pool, tables, identities);
+  if (lane === undefined) return adopt(source.pool, tables, identities);
   try {
-    const { adopted, refused } = await underLocks(pool, tables, identities, lane);
+    const { adopted, refused } = await underLocks(source, tables, identities, lane);
     if (refused.length === 0) return { adopted, quarantined: 0 };
-    const rest = await adopt(pool, tables, refused);
+    const rest = await adopt(source.pool, tables, refused);
     return { adopted: adopted + rest.adopted, quarantined: rest.quarantined };
   } catch (error) {
     // The server blames a row; or it does not support COPY into a table (0A). An error of the SQL itself is not hidden.
     const state = sqlStateOf(error);
     if (state === undefined || (!blamesRow(error) && !state.startsWith('0A'))) throw error;
-    return adopt(pool, tables, identities);
+    return adopt(source.pool, tables, identities);
   }
 }

@@ -63,8 +63,8 @@ export function onPg(client: Pick<pg.ClientBase, 'query'>, prepare = true): Exec
 
 const names = new Map<string, string>();
 
-/** Few texts are ever prepared: those of `enter`. */
-function nameOf(text: string): string {
+/** Name under which a text is prepared. Few ever are: those of `enter` and of the fast lanes. */
+export function nameOf(text: string): string {
   let name = names.get(text);
   if (name === undefined) {
     name = `godwit-${createHash('sha256').update(text).digest('hex').slice(0, 32)}`;

@@ -173,7 +173,7 @@ export class PostgresRemodelStore implements RemodelStore<PgTransaction> {
   }
 
   async adopt(model: Model, identities: readonly Identity[]): Promise<{ adopted: number; quarantined: number }> {
-    return adoptMany(this.#pool, await this.#sql(model), identities);
+    return adoptMany({ pool: this.#pool, prepare: this.#prepare }, await this.#sql(model), identities);
   }
 
   async release(model: Model, limit: number): Promise<number> {
