@@ -1,23 +1,36 @@
 import type { Identity, State } from '../../../kernel/remodel/index.ts';
 import type { Executor } from './executor.ts';
-import { readStates } from './states.ts';
+import { selectStates, statesOf } from './states.ts';
 import { emptyState, type SqlModel } from './tables.ts';
 
-/** The new state of an identity whose changes are on their way to the old table; see `RemodelStore.pendingState`. */
+/** SQL: an identity waits for the relay, or the old table refused its change, which is nevertheless what was written last. */
+const WAITING = (identity: string, remodel: string) =>
+  ['outbox', 'quarantine']
+    .map((table) => `select 'waiting' from godwit.${table} where remodel = ${remodel} and identity = ${identity}`)
+    .join(' union all ');
+
+/**
+ * The new state of an identity whose changes are on their way to the old table; see `RemodelStore.pendingState`.
+ * Mostly nothing waits, and that is all there is to ask. Otherwise it is asked again together with all that the answer
+ * is made of, in one statement and so in one snapshot: between two of them a deleted identity can be made anew, and be
+ * neither a row in the one nor a tombstone in the other.
+ */
 export async function pendingState(exec: Executor, sql: SqlModel, identity: Identity): Promise<State | undefined> {
-  // In quarantine: the old table refused the change, which is nevertheless what was written last.
+  const { name } = sql.model;
+  const { rows: waits } = await exec.query(WAITING('$2', '$1'), [name, identity]);
+  if (waits.length === 0) return undefined;
   const { rows } = await exec.query(
-    `select '1' as one from godwit.outbox where remodel = $1 and identity = $2
-     union all select '1' from godwit.quarantine where remodel = $1 and identity = $2`,
-    [sql.model.name, identity],
+    `${selectStates(sql)}
+     union all select w.t, $3, null from (${WAITING('$3', '$2')}) w(t)
+     union all select 'dead', $3, null from godwit.tombstone where remodel = $2 and identity = $3`,
+    [[identity], name, identity],
   );
-  if (rows.length === 0) return undefined;
-  const state = (await readStates(exec, sql, [identity])).get(identity);
-  if (state) return state;
-  const { rows: dead } = await exec.query(
-    `select '1' as one from godwit.tombstone where remodel = $1 and identity = $2`,
-    [sql.model.name, identity],
-  );
-  // Neither rows nor a tombstone: it was given back to the old model in this very moment.
-  return dead.length > 0 ? emptyState(sql.model) : undefined;
+  const isThere = (mark: string) => rows.some(({ t }) => t === mark);
+  // Carried to the old table, or given back to the old model, in this very moment.
+  if (!isThere('waiting')) return undefined;
+  const state = statesOf(
+    sql,
+    rows.filter(({ t }) => t !== 'waiting' && t !== 'dead'),
+  ).get(identity);
+  return state ?? (isThere('dead') ? emptyState(sql.model) : undefined);
 }

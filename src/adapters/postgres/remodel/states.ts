@@ -1,6 +1,6 @@
 /** Reading and writing the rows of identities. */
 import type { Identity, Model, Row, State } from '../../../kernel/remodel/index.ts';
-import type { Executor } from './executor.ts';
+import type { Executor, TextRow } from './executor.ts';
 import { columnOf, emptyState, rowExpression, rowOf, rowsAsSelect, type SqlModel, type SqlTable } from './tables.ts';
 import { readExpression, writeExpression } from './values.ts';
 
@@ -18,12 +18,21 @@ export async function readStates(
   sql: SqlModel,
   identities: readonly Identity[],
 ): Promise<ReadonlyMap<Identity, State>> {
+  return statesOf(sql, (await exec.query(selectStates(sql), [identities])).rows);
+}
+
+/** Statement for the new rows of the identities in `$1`: columns `t` (for {@link statesOf}), `identity`, `v`. */
+export function selectStates(sql: SqlModel): string {
   const parts = sql.all.map(
     (table, i) =>
       `select '${i}' as t, x.${table.key.name}::text as identity, ${rowExpression(table, 'x')} as v
          from ${table.name} x where x.${table.key.name} = any(${keys(table, '$1')})`,
   );
-  const { rows } = await exec.query(parts.join(' union all '), [identities]);
+  return parts.join(' union all ');
+}
+
+/** States by identity, of what {@link selectStates} found. */
+export function statesOf(sql: SqlModel, rows: readonly TextRow[]): ReadonlyMap<Identity, State> {
   const found = new Map<Identity, Record<string, Row[]>>();
   for (const { t, identity, v } of rows) {
     const table = sql.all[Number(t)] as SqlTable;

@@ -168,6 +168,37 @@ test('a transaction that commits late is not skipped', async () => {
   expect((await old(8)).email).toBe('slow@x');
 });
 
+test('whoever asks what waits while a deleted identity is made anew is never sent to the old row', async () => {
+  await change({ phase: 'dual', ramp: 10_000 });
+  for (const gap of [1, 2, 3]) {
+    await inTx((tx) => setEmail(tx, 12, 'before@x'));
+    await drain();
+    await inTx(async (tx) => (await store.enter(model, tx, '12')).deleteNew());
+    const asking = await pool.connect();
+    let asked = 0;
+    const between: pg.PoolClient = new Proxy(asking, {
+      get: (client, name) =>
+        name === 'query'
+          ? async (config: pg.QueryConfig) => {
+              const result = await client.query(config);
+              asked += 1;
+              if (asked === gap)
+                await inTx(async (tx) => {
+                  const entered = await store.enter(model, tx, '12');
+                  await entered.adopt({ customer: [{ customerId: 12, email: 'anew@x' }], subscription: [] });
+                });
+              return result;
+            }
+          : Reflect.get(client, name, client),
+    });
+    const waits = await store.pendingState(model, between, '12');
+    asking.release();
+    expect(waits, `made anew after statement ${gap}`).toBeDefined();
+    if (asked >= gap) expect((await store.pendingState(model, undefined, '12'))?.['customer']).toHaveLength(1);
+    await drain();
+  }
+});
+
 test('a deleted identity stays deleted whatever the copier does, and may be made again', async () => {
   await change({ phase: 'dual', ramp: 10_000 });
   await store.adopt(model, ['12']);
