@@ -1,5 +1,5 @@
 /** One look at a remodel as a block of lines, for terminals of any size. Pure. */
-import { BUCKETS, NEXT_REMODEL, type RemodelPhase } from '../../kernel/remodel/index.ts';
+import { BUCKETS, LEASE_ALIVE_MS, NEXT_REMODEL, type RemodelPhase } from '../../kernel/remodel/index.ts';
 import { count, printable, timeOfDay, timeSpan } from '../../routes/migrate/report/format.ts';
 import type { RemodelStatus } from '../../routes/remodel/api.ts';
 import { bar, clip, joinFitting } from './layout.ts';
@@ -7,7 +7,6 @@ import { gateLine } from './remodel-text.ts';
 import type { Frame } from './status-block.ts';
 
 const LIFE = Object.keys(NEXT_REMODEL) as readonly RemodelPhase[];
-const LEASE_ALIVE_MS = 5_000;
 
 export function remodelStatusBlock(status: RemodelStatus, frame: Frame): readonly string[] {
   const { paint } = frame;

@@ -10,6 +10,7 @@ export * from './definition-hash.ts';
 export type * from './doorbell.ts';
 export * from './generate.ts';
 export * from './identity.ts';
+export * from './lease.ts';
 export * from './merge.ts';
 export * from './model.ts';
 export * from './phase.ts';

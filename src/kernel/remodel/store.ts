@@ -199,8 +199,8 @@ export interface RemodelStore<Tx> {
   create(model: Model, definition: string): Promise<void>;
   /** Takes all of it away again; only in phase `created` with nothing owned by the new model. */
   drop(model: Model): Promise<void>;
-  /** Undefined when it was never created. */
-  control(model: Model): Promise<Control | undefined>;
+  /** Undefined when it was never created. With `tx`, as that transaction sees it. */
+  control(model: Model, tx?: Tx): Promise<Control | undefined>;
   /** Changes control and writes the audit row in one transaction, if the epoch is still `epoch`. Throws GW7007 otherwise. */
   change(
     model: Model,

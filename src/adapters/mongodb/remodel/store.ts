@@ -91,8 +91,8 @@ export class MongoRemodelStore implements RemodelStore<ClientSession> {
     return dropRemodel(this.#room, model);
   }
 
-  async control(model: Model): Promise<Control | undefined> {
-    const found = await findControl(this.#db, model);
+  async control(model: Model, tx?: ClientSession): Promise<Control | undefined> {
+    const found = await findControl(this.#db, model, tx);
     return found === undefined ? undefined : asControl(found);
   }
 

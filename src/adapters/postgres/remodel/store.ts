@@ -90,7 +90,8 @@ export class PostgresRemodelStore implements RemodelStore<PgTransaction> {
     this.#tables.delete(model.name);
   }
 
-  control(model: Model): Promise<Control | undefined> {
+  async control(model: Model, tx?: PgTransaction): Promise<Control | undefined> {
+    if (tx) return readControl(executorOf(tx, this.#prepare), model);
     return this.#read('Reading the control record', (exec) => readControl(exec, model));
   }
 

@@ -2,7 +2,7 @@
  * What must hold before a remodel moves on: a table of gates by the phase they
  * lead to. Pure: a gate looks at measured facts and says what it saw.
  */
-import { BUCKETS, type RemodelPhase } from '../../../kernel/remodel/index.ts';
+import { BUCKETS, LEASE_ALIVE_MS, type RemodelPhase } from '../../../kernel/remodel/index.ts';
 import type { GateResult } from '../api.ts';
 import type { FactName, Facts } from './facts.ts';
 
@@ -24,9 +24,6 @@ export interface Gate {
   /** Whether it opens by itself, given the time that a command may wait. */
   readonly passes?: (facts: Facts, settings: GateSettings) => boolean;
 }
-
-/** A process that was not seen for longer is gone, or will read control afresh before it does anything. */
-export const LEASE_ALIVE_MS = 5_000;
 
 const shapeUnchanged: Gate = {
   name: 'the tables have the shape recorded',
@@ -207,9 +204,14 @@ export const GATES = {
   retired: [nobodyReadsOld, fleetOnEpoch, sameDefinition],
   /** Before new rows are taken away: nobody may still read them by an older record. */
   'everybody knows': [fleetOnEpoch],
+  /** The same, and nobody may still go by an older ramp. */
+  'nothing is adopted': [fleetOnEpoch, noOlderTransactions],
   /** Giving identities back to the old model. */
   release: [sameDefinition, shapeUnchanged, nothingLossy, noQuarantine],
-} as const satisfies Record<RemodelPhase | 'more reads' | 'everybody knows' | 'release', readonly Gate[]>;
+} as const satisfies Record<
+  RemodelPhase | 'more reads' | 'everybody knows' | 'nothing is adopted' | 'release',
+  readonly Gate[]
+>;
 
 export type GateName = keyof typeof GATES;
 

@@ -24,7 +24,7 @@ import { Relay, type RelayStatus } from '../relay/index.ts';
 import { TAKEN_NAMES } from './draft.ts';
 import { gaugesOf } from './gauges.ts';
 import { type Latency, Metrics } from './metrics.ts';
-import { readOld, readsNew } from './read.ts';
+import { readIdentity } from './read.ts';
 import { misuse } from './rows.ts';
 import { Shadow } from './shadow.ts';
 import type { QueueSource, StoreSource } from './sources.ts';
@@ -128,7 +128,8 @@ export class Godwit<Tx> {
   /**
    * Reads one identity from the model that reads go to. Never goes back in
    * time: an answer from the old model has every write that was committed
-   * before, by any process.
+   * before, by any process. `old` or `new` are called again when what they
+   * answered, or threw, is of a model that reads do not go to any more.
    *
    * @throws GodwitError GW3003 when an `old` without a parameter waits too long, GW5008 when it has none inside a
    *   transaction; and what `old` and `new` throw.
@@ -142,16 +143,10 @@ export class Godwit<Tx> {
     const { model, watch } = this.#find(migration);
     const identity = identityOf(model, key);
     const any = sides as unknown as AnySides;
-    const { control } = watch;
     if (options.tx !== undefined && any.old.length === 0)
       throw misuse(model, 'inside a transaction `old` needs its parameter, the row to answer from: (row) => …');
-    const side = readsNew(control, model, identity) ? 'new' : 'old';
-    let answer: unknown;
-    let wasPending = false;
-    if (side === 'new' || control === undefined) answer = await (side === 'new' ? any.new() : any.old(undefined));
-    else {
-      ({ answer, wasPending } = await readOld({ store: this.#store, model, identity, tx: options.tx, sides: any }));
-    }
+    const request = { store: this.#store, model, identity, tx: options.tx, sides: any };
+    const { answer, side, wasPending, control } = await readIdentity(request, watch);
     this.#metrics.count('godwit_reads_total', { remodel: model.name, side: wasPending ? 'pending' : side });
     if (options.tx === undefined && this.#isSampled(control?.phase, control?.shadow))
       this.#shadow.offer({ model, identity, sides: any, options: options as object, side, answer });

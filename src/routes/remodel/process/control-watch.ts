@@ -3,6 +3,7 @@ import { GodwitError } from '../../../kernel/errors.ts';
 import {
   type Control,
   definitionHash,
+  LEASE_ALIVE_MS,
   type Lease,
   type Model,
   type RemodelStore,
@@ -48,6 +49,9 @@ export class ControlWatch<Tx> {
   #control: Control | undefined;
   #readAt = 0;
   #leasedAt = 0;
+  #leasedEpoch: number | undefined;
+  /** Until then commands wait for this process, counted from when the lease was asked for. */
+  #awaitedUntil = 0;
   #failures = 0;
   #failing: string | undefined;
   #loop: Promise<void> | undefined;
@@ -80,6 +84,15 @@ export class ControlWatch<Tx> {
     return this.#control;
   }
 
+  /**
+   * Whether commands wait for this process: as long as they do, nothing is taken
+   * away from where its copy of the record reads. Not so after it stood still for
+   * longer than a lease lives, or could not renew it.
+   */
+  get isAwaited(): boolean {
+    return this.#clock.now() < this.#awaitedUntil;
+  }
+
   /** @throws GodwitError GW1004 or GW7008, as {@link start}. */
   assertUsable(): void {
     const { name } = this.#model;
@@ -108,7 +121,9 @@ export class ControlWatch<Tx> {
       if (signal.aborted) return;
       try {
         await this.#read();
-        if (this.#clock.now() - this.#leasedAt >= LEASE_EVERY_MS - READ_EVERY_MS / 2) await this.#lease();
+        // A new epoch is said at once: somebody may wait for it.
+        const isDue = this.#clock.now() - this.#leasedAt >= LEASE_EVERY_MS - READ_EVERY_MS / 2;
+        if (isDue || this.#control?.epoch !== this.#leasedEpoch) await this.#lease();
         this.#failures = 0;
         this.#failing = undefined;
       } catch (error) {
@@ -134,9 +149,14 @@ export class ControlWatch<Tx> {
   async #lease(): Promise<void> {
     if (this.#control === undefined) return;
     const { process, host, role } = this.#options;
+    const askedAt = this.#clock.now();
     const lease = { process, host, role, epoch: this.#control.epoch, definition: this.#definition };
     await this.#store.lease(this.#model, lease);
     this.#leasedAt = this.#clock.now();
+    this.#leasedEpoch = lease.epoch;
+    // A gate may have opened while there was no lease: the record is newer than the copy then.
+    if (!this.isAwaited) await this.#read();
+    this.#awaitedUntil = askedAt + LEASE_ALIVE_MS;
   }
 
   #failed(error: unknown): void {

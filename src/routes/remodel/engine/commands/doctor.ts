@@ -1,8 +1,7 @@
 /** `doctor`: what is wrong with a remodel, why, and what mends it. */
-import { BUCKETS, type Control } from '../../../../kernel/remodel/index.ts';
+import { BUCKETS, type Control, LEASE_ALIVE_MS } from '../../../../kernel/remodel/index.ts';
 import type { RemodelArgs, RemodelFinding, RemodelResult } from '../../api.ts';
 import { auditOf, type Facts, measure } from '../facts.ts';
-import { LEASE_ALIVE_MS } from '../gates.ts';
 import { answer, controlOf, dryAnswer, move } from '../move.ts';
 import { brokenProofs } from '../proof.ts';
 import { shapeHash } from '../shape.ts';

@@ -44,8 +44,6 @@ export async function rollback(tools: Tools, to: RemodelPhase | undefined): Prom
   });
 }
 
-/** So long a read may take that began before its process learnt where reads go now. */
-const READ_ENDS_MS = 500;
 const PAUSE_MS = 100;
 const COUNT_EVERY_MS = 2_000;
 
@@ -64,7 +62,7 @@ async function stepBack(
   to: RemodelPhase,
   gates: readonly GateResult[],
 ): Promise<{ released: number; proof: string }> {
-  const { store, model, admin, clock, say } = tools;
+  const { store, model, admin, say } = tools;
   if (to === 'new-only') {
     await store.untrap(model);
     const shape = await store.shape(model);
@@ -89,9 +87,8 @@ async function stepBack(
     control.ramp === 0
       ? control
       : (await move(tools, { control, change: { ramp: 0 }, event: 'ramp', gates: [] })).control;
-  // Then every process: one that still reads the new model would not find what is given back.
-  await waitForGates(tools, 'everybody knows');
-  await clock.sleep(READ_ENDS_MS, tools.signal);
+  // Then every process, which would not find what is given back; and every transaction that may yet adopt.
+  await waitForGates(tools, 'nothing is adopted');
   const released = await releaseAll(tools);
   const { proof } = await move(tools, {
     control: closed,
