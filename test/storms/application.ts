@@ -18,6 +18,15 @@ export type Order =
       readonly abort: boolean;
     };
 
+/**
+ * What a process does that must be found out, for the test of the storms themselves:
+ * it answers from the past, says that a write is done which is not, or that a deletion is.
+ */
+export type Lie = 'stale' | 'lost' | 'resurrected';
+
+/** One of so many reads or writes is a lie. */
+const LIES_EACH = 25;
+
 export type Answer =
   | { readonly n: number; readonly kind: 'read'; readonly look?: Look; readonly from: string }
   | { readonly n: number; readonly kind: 'unread'; readonly why: string }
@@ -30,6 +39,8 @@ const pool = new pg.Pool({
   connectionTimeoutMillis: 5_000,
 });
 pool.on('error', () => undefined);
+// As every application should: the loss of a connection fails the statement that needs it, not the process.
+pool.on('connect', (client) => client.on('error', () => undefined));
 
 async function open(): Promise<Godwit<pg.PoolClient>> {
   for (;;) {
@@ -62,7 +73,7 @@ async function write(order: Order & { kind: 'write' }): Promise<{ outcome: Outco
       return { outcome: 'failed' };
     }
     isCommitting = true;
-    await client.query('commit');
+    await client.query(isLie(order) ? 'rollback' : 'commit');
     broken = false;
     return { outcome: 'done' };
   } catch (error) {
@@ -73,6 +84,16 @@ async function write(order: Order & { kind: 'write' }): Promise<{ outcome: Outco
     // Whatever is left of the transaction ends with its connection.
     client.release(broken);
   }
+}
+
+const lie = process.env['STORM_LIE'] as Lie | undefined;
+const seenFirst = new Map<number, Look>();
+let asked = 0;
+
+function isLie(order: Order): boolean {
+  if (order.kind === 'read') return lie === 'stale' && ++asked % LIES_EACH === 0;
+  if (lie === 'resurrected') return order.parts.some(({ op }) => op.kind === 'delete');
+  return lie === 'lost' && ++asked % LIES_EACH === 0;
 }
 
 function carryOut(client: pg.PoolClient, id: number, op: Op): Promise<unknown> {
@@ -126,7 +147,13 @@ async function read(id: number): Promise<{ look: Look; from: string }> {
       return rows[0] as Look;
     },
   });
-  return { look, from };
+  return { look, from: `${from} (${knowledge()})` };
+}
+
+/** What this process knew of the remodel when it answered, for whoever has to explain a wrong answer. */
+function knowledge(): string {
+  const { control, ageMs } = godwit.status().remodels[0] ?? {};
+  return `epoch ${control?.epoch}, ${control?.phase}, reads ${control?.reads}, ${ageMs} ms old`;
 }
 
 async function oldRow(id: number): Promise<OldRow | undefined> {
@@ -155,7 +182,11 @@ process.on('message', (order: Order) => {
   const { n } = order;
   if (order.kind === 'read')
     read(order.id).then(
-      ({ look, from }) => answer({ n, kind: 'read', from, ...(look ? { look } : {}) }),
+      ({ look, from }) => {
+        if (!seenFirst.has(order.id)) seenFirst.set(order.id, look);
+        const said = isLie(order) ? seenFirst.get(order.id) : look;
+        answer({ n, kind: 'read', from, ...(said ? { look: said } : {}) });
+      },
       (error: unknown) => answer({ n, kind: 'unread', why: wordsOf(error) }),
     );
   else write(order).then((result) => answer({ n, kind: 'write', ...result }));

@@ -1,20 +1,25 @@
 /** The processes of a storm: application, relay and commands, each to be killed at any moment. */
 import { type ChildProcess, fork, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { fileURLToPath } from 'node:url';
-import type { Answer, Order } from './application.ts';
-
-const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
-const LOADER = ['--import', 'tsx'];
-const CLI = here('../../src/cli/main.ts');
+import type { Answer, Lie, Order } from './application.ts';
+import type { Programs } from './programs.ts';
 
 export type Log = (line: string) => void;
+
+/** Where processes of a storm work. */
+export interface Place {
+  readonly programs: Programs;
+  readonly db: string;
+  /** Directory of the commands. */
+  readonly work: string;
+  readonly lie?: Lie | undefined;
+}
 
 type Unnumbered<T> = T extends { readonly n: number } ? Omit<T, 'n'> : never;
 
 /** One process of the application; a new one in its place when it was killed. */
 export class Application {
-  readonly #db: string;
+  readonly #place: Place;
   readonly #log: Log;
   readonly #name: string;
   readonly #waiting = new Map<number, (answer: Answer | undefined) => void>();
@@ -23,8 +28,8 @@ export class Application {
   #orders = 0;
   #isStopping = false;
 
-  constructor(db: string, name: string, log: Log) {
-    this.#db = db;
+  constructor(place: Place, name: string, log: Log) {
+    this.#place = place;
     this.#name = name;
     this.#log = log;
     this.#start();
@@ -37,7 +42,11 @@ export class Application {
 
   /** Undefined when the process died before it answered. */
   async ask(order: Unnumbered<Order>): Promise<Answer | undefined> {
-    await this.#ready;
+    // A process killed while it started has been replaced by one that is not ready either.
+    for (let awaited: Promise<void> | undefined; awaited !== this.#ready; ) {
+      awaited = this.#ready;
+      await awaited;
+    }
     const n = ++this.#orders;
     const child = this.#child;
     return new Promise((resolve) => {
@@ -52,6 +61,13 @@ export class Application {
     this.#child?.kill('SIGKILL');
   }
 
+  /** Stands still until it is told to go on, as a machine that was suspended. Gives what lets it go on. */
+  freeze(): () => void {
+    const child = this.#child;
+    child?.kill('SIGSTOP');
+    return () => child?.kill('SIGCONT');
+  }
+
   async stop(): Promise<void> {
     this.#isStopping = true;
     const child = this.#child;
@@ -62,9 +78,10 @@ export class Application {
   }
 
   #start(): void {
-    const child = fork(here('application.ts'), {
-      execArgv: LOADER,
-      env: { ...process.env, STORM_DB: this.#db },
+    const { programs, db, lie } = this.#place;
+    const child = fork(programs.application, {
+      execArgv: [],
+      env: { ...process.env, STORM_DB: db, ...(lie ? { STORM_LIE: lie } : {}) },
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     });
     this.#child = child;
@@ -100,14 +117,14 @@ export class Command {
   readonly said: Promise<Said>;
   readonly #child: ChildProcess;
 
-  constructor(place: { readonly db: string; readonly work: string }, words: readonly string[]) {
-    this.#child = spawn(process.execPath, [...LOADER, CLI, 'remodel', ...words, '--json'], {
+  constructor({ programs, db, work }: Place, words: readonly string[]) {
+    this.#child = spawn(process.execPath, [programs.cli, 'remodel', ...words, '--json'], {
       env: {
         ...process.env,
-        GODWIT_DB: place.db,
-        GODWIT_DEFINITION: here('../e2e/remodel/subscriptions.fixture.ts'),
+        GODWIT_DB: db,
+        GODWIT_DEFINITION: programs.definition,
         GODWIT_REMODEL: 'subs',
-        GODWIT_WORK: place.work,
+        GODWIT_WORK: work,
       },
       stdio: ['ignore', 'pipe', 'pipe'],
     });

@@ -1,18 +1,109 @@
-/** `npm run chaos:remodel -- --seed N --runs M [--faults K] [--broker none|rabbitmq|nats|mixed] [--verbose]`. */
+/**
+ * `npm run chaos:remodel -- --seed N --runs M [--jobs J] [--faults K] [--broker none|rabbitmq|nats|mixed] [--verbose]`
+ *
+ * Whole lives of a remodel under kills. Prints a line per seed as they end; exit code 1 when any went wrong.
+ */
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { type BrokerKind, storm } from './storm.ts';
+import { type BrokerKind, Lane } from './lane.ts';
+import { compilePrograms } from './programs.ts';
+import type { StormResult, Strike } from './storm.ts';
 
 const { values } = parseArgs({
   options: {
     seed: { type: 'string', default: '1' },
     runs: { type: 'string', default: '10' },
-    faults: { type: 'string', default: '8' },
+    jobs: { type: 'string', default: '2' },
+    faults: { type: 'string', default: '10' },
     broker: { type: 'string', default: 'mixed' },
     verbose: { type: 'boolean', default: false },
   },
 });
 
 const BROKERS = ['none', 'rabbitmq', 'nats'] as const;
+const LAST_LINES = 60;
+/** Whole logs of those that went wrong. */
+const LOGS = '.godwit/storm-logs';
+
+const first = Number(values.seed);
+const runs = Number(values.runs);
+const seeds = Array.from({ length: runs }, (_, i) => first + i);
+const results: StormResult[] = [];
+let well = 0;
+
+const { programs, remove } = await compilePrograms();
+process.once('exit', remove);
+const began = performance.now();
+await Promise.all(Array.from({ length: Math.min(runs, Number(values.jobs)) }, work));
+const minutes = ((performance.now() - began) / 60_000).toFixed(1);
+console.log(`struck: ${counted(results.flatMap(({ strikes }) => strikes).map(({ kind }) => kind))}`);
+console.log(`while it went to: ${counted(results.flatMap(({ strikes }) => strikes).map(({ phase }) => phase))}`);
+const each = results.map(({ seconds }) => seconds).sort((a, b) => a - b);
+console.log(`a storm took ${each[0]?.toFixed(0)} to ${each.at(-1)?.toFixed(0)} s, all of them ${minutes} minutes`);
+console.log(`${well} of ${runs} storms well`);
+process.exit(well === runs ? 0 : 1);
+
+/** Takes the next seed until there is none. Servers of a storm that broke down are not used again. */
+async function work(): Promise<void> {
+  let lane: Lane | undefined;
+  for (let seed = seeds.shift(); seed !== undefined; seed = seeds.shift()) {
+    lane ??= await Lane.open(programs);
+    if (await runOne(lane, seed)) continue;
+    await lane.close();
+    lane = undefined;
+  }
+  await lane?.close();
+}
+
+/** Gives whether the servers may go on. */
+async function runOne(lane: Lane, seed: number): Promise<boolean> {
+  const lines: string[] = [];
+  const log = (line: string) => {
+    const stamped = `${new Date().toISOString().slice(11, 23)} ${line}`;
+    lines.push(stamped);
+    if (values.verbose) console.log(`  ${seed} ${stamped}`);
+  };
+  const broker = brokerOf(seed);
+  let result: StormResult;
+  try {
+    result = await lane.storm({ seed, faults: Number(values.faults), broker, log });
+  } catch (error) {
+    console.log(`seed ${seed}: FAILED  ${error instanceof Error ? error.message : String(error)}${tail(seed, lines)}`);
+    return false;
+  }
+  results.push(result);
+  const { wrong } = result;
+  const line = `${told(result, broker)}${wrong
+    .slice(0, 10)
+    .map((what) => `\n  ${what}`)
+    .join('')}`;
+  if (wrong.length === 0) {
+    well += 1;
+    console.log(`seed ${seed}: WELL  ${line}`);
+  } else console.log(`seed ${seed}: WRONG  ${line}${tail(seed, lines)}`);
+  return wrong.length === 0;
+}
+
+/** The end of a storm's log, and where all of it is. */
+function tail(seed: number, lines: readonly string[]): string {
+  mkdirSync(LOGS, { recursive: true });
+  const file = `${LOGS}/seed-${seed}.log`;
+  writeFileSync(file, `${lines.join('\n')}\n`);
+  const last = values.verbose ? [] : lines.slice(-LAST_LINES);
+  return [`\n  whole log: ${file}`, ...last.map((line) => `  | ${line}`)].join('\n');
+}
+
+function told({ counts, strikes, end, seconds }: StormResult, broker: BrokerKind): string {
+  const { writes, reads, unknown, failed } = counts;
+  const did = `${writes} writes, ${reads} reads, ${unknown} unknown, ${failed} failed`;
+  return `${end}, broker ${broker}, ${did}, ${seconds.toFixed(0)} s  struck: ${counted(strikes.map(({ kind }: Strike) => kind))}`;
+}
+
+function counted(names: readonly string[]): string {
+  const counts = new Map<string, number>();
+  for (const name of names) counts.set(name, (counts.get(name) ?? 0) + 1);
+  return [...counts].map(([name, n]) => `${name} ${n}`).join(', ') || 'nothing';
+}
 
 function brokerOf(seed: number): BrokerKind {
   if (values.broker === 'mixed') return seed % 5 === 4 ? 'rabbitmq' : seed % 5 === 2 ? 'nats' : 'none';
@@ -20,42 +111,3 @@ function brokerOf(seed: number): BrokerKind {
   if (!found) throw new Error(`--broker takes mixed, ${BROKERS.join(', ')}`);
   return found;
 }
-
-const first = Number(values.seed);
-let well = 0;
-let failed = 0;
-for (let seed = first; seed < first + Number(values.runs); seed += 1) {
-  const lines: string[] = [];
-  const log = (line: string) => {
-    const stamped = `${new Date().toISOString().slice(11, 23)} ${line}`;
-    lines.push(stamped);
-    if (values.verbose) console.log(`  ${stamped}`);
-  };
-  const broker = brokerOf(seed);
-  try {
-    const { wrong, writes, reads, unknown, kills, end, seconds } = await storm({
-      seed,
-      faults: Number(values.faults),
-      broker,
-      log,
-    });
-    const killed = Object.entries(kills)
-      .map(([kind, n]) => `${kind} ${n}`)
-      .join(', ');
-    console.log(
-      `seed ${seed}: ${wrong.length === 0 ? 'WELL' : 'WRONG'}  ${end}, broker ${broker}, ${writes} writes, ${reads} reads, ${unknown} unknown, ${seconds.toFixed(0)} s  killed: ${killed || 'nothing'}`,
-    );
-    if (wrong.length === 0) well += 1;
-    else {
-      failed += 1;
-      for (const what of wrong.slice(0, 10)) console.log(`  ${what}`);
-    }
-    if (wrong.length > 0 && !values.verbose) for (const line of lines.slice(-60)) console.log(`  | ${line}`);
-  } catch (error) {
-    failed += 1;
-    console.log(`seed ${seed}: FAILED  ${error instanceof Error ? error.message : String(error)}`);
-    if (!values.verbose) for (const line of lines.slice(-60)) console.log(`  | ${line}`);
-  }
-}
-console.log(`${well} of ${well + failed} storms well`);
-process.exit(failed === 0 ? 0 : 1);

@@ -1,0 +1,49 @@
+/**
+ * The programs of a storm as plain JavaScript, compiled once: a process that is
+ * killed every second must be back at once, and loading TypeScript takes it longer
+ * than all of its work.
+ */
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { runCommand } from '../servers/run-command.ts';
+
+export interface Programs {
+  readonly application: string;
+  /** The `godwit` command. */
+  readonly cli: string;
+  /** What the application wrote down with `defineMigration`. */
+  readonly definition: string;
+}
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const SOURCES: Readonly<Record<keyof Programs, string>> = {
+  application: 'test/storms/application',
+  cli: 'src/cli/main',
+  definition: 'test/e2e/remodel/subscriptions.fixture',
+};
+
+/** Inside the repository, where packages are found. */
+export async function compilePrograms(): Promise<{ readonly programs: Programs; readonly remove: () => void }> {
+  const parent = join(ROOT, '.godwit');
+  mkdirSync(parent, { recursive: true });
+  const outDir = mkdtempSync(join(parent, 'storms-'));
+  const remove = () => rmSync(outDir, { recursive: true, force: true });
+  const project = {
+    extends: join(ROOT, 'tsconfig.json'),
+    compilerOptions: { noEmit: false, noCheck: true, declaration: false, outDir, rootDir: ROOT },
+    files: Object.values(SOURCES).map((source) => join(ROOT, `${source}.ts`)),
+    include: [],
+  };
+  writeFileSync(join(outDir, 'tsconfig.json'), JSON.stringify(project));
+  copyFileSync(join(ROOT, 'package.json'), join(outDir, 'package.json'));
+  const tsc = join(ROOT, 'node_modules/typescript/bin/tsc');
+  const { code, stdout, stderr } = await runCommand(process.execPath, [tsc, '--project', outDir]);
+  if (code !== 0) {
+    remove();
+    throw new Error(`the programs of a storm do not compile: ${stdout}${stderr}`);
+  }
+  const at = (source: string) => join(outDir, `${source}.js`);
+  const { application, cli, definition } = SOURCES;
+  return { programs: { application: at(application), cli: at(cli), definition: at(definition) }, remove };
+}
