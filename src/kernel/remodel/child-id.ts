@@ -13,7 +13,12 @@ export function childIdPrefix(remodel: string, table: string): string {
  * already.
  */
 export function childId(remodel: string, table: string, identity: string, slot: number): string {
-  const hex = hash('sha256', `${childIdPrefix(remodel, table)}${slot}]${identity}`, 'hex');
+  return childIdFrom(childIdPrefix(remodel, table), identity, slot);
+}
+
+/** `childId` by the prefix of its table. */
+export function childIdFrom(prefix: string, identity: string, slot: number): string {
+  const hex = hash('sha256', `${prefix}${slot}]${identity}`, 'hex');
   // Whole bytes of version and variant are fixed: ten bits less of the hash, and a database needs no arithmetic.
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-80${hex.slice(14, 16)}-80${hex.slice(18, 20)}-${hex.slice(20, 32)}`;
 }

@@ -1,5 +1,5 @@
 import { GodwitError } from '../errors.ts';
-import { childId } from './child-id.ts';
+import { childId, childIdFrom, childIdPrefix } from './child-id.ts';
 import type { Columns, Row, RowOf } from './column.ts';
 import { readOverflow, writeOverflow } from './overflow.ts';
 
@@ -176,6 +176,7 @@ export function defineMigration<
     if (table !== from && table.name === from.name) throw wrong(`${as} has the name of the old table`);
   }
   const list = listOf(inverse, lists, wrong);
+  const parts = tables.map(([as, table]) => partOf(name, as, table, as === root));
   if (inverse.policy === 'overflow') {
     const column = from.columns[inverse.column];
     if (column?.type !== 'json' || !column.isNullable)
@@ -192,7 +193,7 @@ export function defineMigration<
     inverse: inverse as unknown as Inverse,
     sql: definition.sql,
     definition,
-    up: (old) => makeState(definition as unknown as AnyDefinition, root, list, old),
+    up: (old) => makeState(definition as unknown as AnyDefinition, parts, list, old),
     down: (state) => makeOld(definition as unknown as AnyDefinition, root, list, state),
     isLossy: (state) => inverse.policy !== 'overflow' && list !== undefined && (state[list]?.length ?? 0) > 1,
   };
@@ -214,16 +215,39 @@ function listOf(
   return lists[0];
 }
 
-function makeState(definition: AnyDefinition, root: string, list: string | undefined, old: Row): State {
+/** A new table, with what is asked of it for every row ready to hand. */
+interface Part {
+  readonly as: string;
+  readonly isRoot: boolean;
+  readonly table: Table;
+  readonly columns: readonly {
+    readonly property: string;
+    readonly isNullable: boolean;
+    readonly isDerivable: boolean;
+  }[];
+  readonly idPrefix: string;
+}
+
+function partOf(remodel: string, as: string, table: Table, isRoot: boolean): Part {
+  const columns = Object.entries(table.columns).map(([property, { type, isNullable }]) => ({
+    property,
+    isNullable,
+    isDerivable: property === table.id && (type === 'uuid' || type === 'text'),
+  }));
+  return { as, isRoot, table, columns, idPrefix: childIdPrefix(remodel, as) };
+}
+
+function makeState(definition: AnyDefinition, parts: readonly Part[], list: string | undefined, old: Row): State {
   const { name, key, to, inverse } = definition;
   const made = definition.up(old as RowOf<Columns>) as Record<string, Row | readonly Row[]>;
-  const identity = old[key];
+  const identity = old[key] as Row[string];
   const state: Record<string, readonly Row[]> = {};
-  for (const [as, table] of Object.entries(to)) {
-    const value = made[as];
-    if (value === undefined) throw new GodwitError('GW5006', `Remodel ${name}: up gave nothing for ${as}`);
-    const rows = as === root ? [value as Row] : (value as readonly Row[]);
-    state[as] = rows.map((row, slot) => complete(definition, as, table, identity as Row[string], row, slot));
+  for (const part of parts) {
+    const value = made[part.as];
+    if (value === undefined) throw new GodwitError('GW5006', `Remodel ${name}: up gave nothing for ${part.as}`);
+    state[part.as] = part.isRoot
+      ? [complete(definition, part, identity, value as Row, 0)]
+      : (value as readonly Row[]).map((row, slot) => complete(definition, part, identity, row, slot));
   }
   if (inverse.policy !== 'overflow' || list === undefined) return state;
   const kept = old[inverse.column];
@@ -236,30 +260,29 @@ function makeState(definition: AnyDefinition, root: string, list: string | undef
 }
 
 /** A row of `up` with every column set; what may be derived is derived, anything else that lacks is an error. */
-function complete(
-  definition: AnyDefinition,
-  as: string,
-  table: Table,
-  identity: Row[string],
-  row: Row,
-  slot: number,
-): Row {
-  const { name, key } = definition;
+function complete({ name, key }: AnyDefinition, part: Part, identity: Row[string], row: Row, slot: number): Row {
   const out: Row = {};
-  for (const [property, column] of Object.entries(table.columns)) {
+  let given = 0;
+  for (const { property, isNullable, isDerivable } of part.columns) {
     const value = row[property];
-    if (value !== undefined) out[property] = value;
-    else if (property === key) out[property] = identity;
-    else if (property === table.id && (column.type === 'uuid' || column.type === 'text'))
-      out[property] = childId(name, as, String(identity), slot);
-    else if (column.isNullable) out[property] = null;
-    else throw new GodwitError('GW5006', `Remodel ${name}: up gave no ${property} for ${as}`);
+    if (value !== undefined) {
+      out[property] = value;
+      given += 1;
+    } else if (property === key) out[property] = identity;
+    else if (isDerivable) out[property] = childIdFrom(part.idPrefix, String(identity), slot);
+    else if (isNullable) out[property] = null;
+    else throw new GodwitError('GW5006', `Remodel ${name}: up gave no ${property} for ${part.as}`);
   }
+  for (const property in row) if (row[property] !== undefined) given -= 1;
+  if (given !== 0) refuseUnknown(name, part, row);
+  return out;
+}
+
+function refuseUnknown(name: string, { as, table }: Part, row: Row): void {
   for (const property of Object.keys(row)) {
     if (!(property in table.columns))
       throw new GodwitError('GW5006', `Remodel ${name}: up gave ${property} for ${as}, which has no such column`);
   }
-  return out;
 }
 
 function makeOld(definition: AnyDefinition, root: string, list: string | undefined, state: State): Row {
