@@ -53,7 +53,6 @@ export async function underLocks<T>(
   try {
     const exec = onPg(client, prepare);
     await client.query(BEGIN);
-    await demandDual(exec, tables);
     const all = arrayText(identities);
     const held = await holdable(exec, tables, identities, all);
     const list = held === identities ? all : arrayText(held);
@@ -70,15 +69,10 @@ export async function underLocks<T>(
   }
 }
 
-async function demandDual(exec: Executor, { model }: SqlModel): Promise<void> {
-  const text = 'select phase::text as phase from godwit.remodel where name = $1';
-  const { rows } = await exec.query(text, [model.name], 'prepared');
-  const phase = rows[0]?.['phase'] ?? 'draft';
-  if (phase === 'draft' || phase === 'created' || phase === 'retired')
-    throw new GodwitError('GW1004', `Remodel ${model.name} is in phase ${phase}: nothing may be adopted`);
-}
-
-/** Takes the locks that are free, and gives their identities. The server names only the others, which are few. */
+/**
+ * Takes the locks that are free, and gives their identities. The server names
+ * only the others, which are few, and the phase.
+ */
 async function holdable(
   exec: Executor,
   { model }: SqlModel,
@@ -86,14 +80,17 @@ async function holdable(
   list: string,
 ): Promise<readonly Identity[]> {
   const { rows } = await exec.query(
-    `select u.identity from unnest($1::text[]) as u(identity)
-      where not pg_try_advisory_xact_lock(${lockNumber(model.name, 'u.identity')})`,
-    [list],
+    `select u.identity, null as phase from unnest($1::text[]) as u(identity)
+      where not pg_try_advisory_xact_lock(${lockNumber(model.name, 'u.identity')})
+     union all select null, phase from godwit.remodel where name = $2`,
+    [list, model.name],
     'prepared',
   );
-  if (rows.length === 0) return identities;
+  const phase = rows.find((row) => row['phase'] !== null)?.['phase'] ?? 'draft';
+  if (phase === 'draft' || phase === 'created' || phase === 'retired')
+    throw new GodwitError('GW1004', `Remodel ${model.name} is in phase ${phase}: nothing may be adopted`);
   const busy = new Set(rows.map(({ identity }) => identity));
-  return identities.filter((identity) => !busy.has(identity));
+  return rows.length === 1 ? identities : identities.filter((identity) => !busy.has(identity));
 }
 
 /** An array as the server reads it: the driver's own way takes longer than all else here. */
