@@ -19,8 +19,8 @@ const BUSY = 200;
 const HOT = 8;
 const FIRST_BIRTH = CUSTOMERS + 1;
 const MOST_BIRTHS = 100;
-const WORKERS = 6;
-const THINK_MS = 12;
+const WORKERS = 4;
+const THINK_MS = 20;
 const RAW_PAUSE_MS = 300;
 
 export interface Counts {
