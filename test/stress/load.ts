@@ -56,6 +56,10 @@ export class Load {
     return load;
   }
 
+  get pids(): readonly number[] {
+    return this.#children.flatMap(({ pid }) => pid ?? []);
+  }
+
   /** Acknowledged so far. */
   async counts(): Promise<Counts> {
     return sumOf((await this.#ask('count')) as readonly Counts[]);

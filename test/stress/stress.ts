@@ -12,10 +12,11 @@ import { createGodwit, postgresStore } from '../../src/remodel.ts';
 import type { RemodelResult, VerifyReport } from '../../src/routes/remodel/api.ts';
 import { subs } from '../e2e/remodel/subscriptions.fixture.ts';
 import { answerOf, godwit, makeCustomers, peopleIn, poolOf } from '../e2e/remodel/world.ts';
-import { startPostgres } from '../servers/postgres.ts';
+import { type PostgresServer, startPostgres } from '../servers/postgres.ts';
 import { waitFor } from '../servers/wait-for.ts';
 import { Command } from '../storms/children.ts';
 import type { Counts } from './application.ts';
+import { type Cpu, cpuBetween, cpuSoFar, postmasterOf } from './cpu.ts';
 import { allOf } from './customers.ts';
 import { FAULTS, type Fault, type FaultClass } from './faults.ts';
 import { Hand } from './hand.ts';
@@ -61,7 +62,7 @@ export interface StressResult {
   /** Everything else that is wrong: failed writes, lost writes. */
   readonly wrong: readonly string[];
   /** From the first comparison to the last, faults and repairs included. */
-  readonly span: { readonly seconds: number; readonly writes: number; readonly transactions: number };
+  readonly span: { readonly seconds: number; readonly cpu: Cpu } & Counts;
   /** Writes past the library meanwhile. */
   readonly raw: number;
   readonly load: Pick<LoadEnd, 'writeMs' | 'transactionMs'>;
@@ -75,7 +76,7 @@ export async function stress(options: StressOptions): Promise<StressResult> {
     settings: { shared_buffers: '512MB', max_wal_size: '4GB', checkpoint_timeout: '15min' },
   });
   const work = mkdtempSync(join(tmpdir(), 'godwit-stress-'));
-  const one = new Stress(server.uri, work, options);
+  const one = new Stress(server, work, options);
   try {
     return await one.run();
   } finally {
@@ -85,6 +86,7 @@ export async function stress(options: StressOptions): Promise<StressResult> {
 }
 
 class Stress {
+  readonly #server: PostgresServer;
   readonly #db: string;
   readonly #work: string;
   readonly #options: StressOptions;
@@ -101,11 +103,12 @@ class Stress {
   #isOver = false;
   #turn = 0;
 
-  constructor(db: string, work: string, options: StressOptions) {
-    this.#db = db;
+  constructor(server: PostgresServer, work: string, options: StressOptions) {
+    this.#server = server;
+    this.#db = server.uri;
     this.#work = work;
     this.#options = options;
-    this.#pool = poolOf(db, 4);
+    this.#pool = poolOf(this.#db, 4);
   }
 
   async run(): Promise<StressResult> {
@@ -123,10 +126,13 @@ class Stress {
     const raw = this.#writeRaw();
     raw.catch(() => undefined);
     log('compare');
+    const watched = { application: load.pids, relay: relay.pids, postgres: [postmasterOf(this.#server.dataDir)] };
+    const cpu = cpuSoFar(watched);
     const began = performance.now();
     const first = await load.counts();
     await this.#compareAll(load);
     const last = await load.counts();
+    const used = cpuBetween(cpu, cpuSoFar(watched));
     const seconds = (performance.now() - began) / 1000;
     this.#isOver = true;
     await raw;
@@ -142,7 +148,7 @@ class Stress {
       injected: this.#injected,
       found: this.#found,
       wrong: this.#wrong,
-      span: { seconds, ...difference(last, first) },
+      span: { seconds, cpu: used, ...difference(last, first) },
       raw: this.#raw,
       load: end,
     };

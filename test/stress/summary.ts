@@ -1,5 +1,6 @@
 /** What a stress run comes to. */
 import { percentile } from '../../bench/lib/statistics.ts';
+import type { Cpu } from './cpu.ts';
 import type { FaultClass } from './faults.ts';
 import type { Engine, StressResult } from './stress.ts';
 
@@ -31,6 +32,8 @@ export interface Summary {
   readonly missed: readonly string[];
   readonly wrong: readonly string[];
   /** Of one write of several in a transaction, and of a whole transaction. */
+  /** Share of one processor that each took, from the first comparison to the last; all on the machine, others included. */
+  readonly cpu: Cpu;
   readonly latencyMs: {
     readonly writeP50: number;
     readonly writeP99: number;
@@ -81,6 +84,9 @@ export function summaryOf(result: StressResult, wanted: number): Summary {
     ) as Summary['faults'],
     missed,
     wrong,
+    cpu: Object.fromEntries(
+      Object.entries(span.cpu).map(([who, used]) => [who, used / span.seconds]),
+    ) as unknown as Cpu,
     latencyMs: {
       writeP50: load.writeMs.p50Ms,
       writeP99: load.writeMs.p99Ms,
@@ -108,6 +114,9 @@ export function textOf(summary: Summary): string {
     `writes/s: ${whole(rate.whileComparing)} while comparing, ${whole(rate.whole)} over all, ${whole(rate.least)} in the worst comparison; wanted ${rate.wanted}`,
     `${summary.writes} writes in ${summary.transactions} transactions acknowledged, ${summary.rawWrites} past the library`,
     `a write p50 ${latencyMs.writeP50.toFixed(2)} ms, p99 ${latencyMs.writeP99.toFixed(2)} ms; a transaction p50 ${latencyMs.transactionP50.toFixed(1)} ms, p99 ${latencyMs.transactionP99.toFixed(1)} ms`,
+    `processors: ${Object.entries(summary.cpu)
+      .map(([who, share]) => `${who} ${share.toFixed(2)}`)
+      .join(', ')}`,
     ...Object.entries(verifies).map(
       ([engine, { count, p50Seconds, p99Seconds, mostSeconds }]) =>
         `${count} verifies by ${engine}: p50 ${p50Seconds.toFixed(2)} s, p99 ${p99Seconds.toFixed(2)} s, most ${mostSeconds.toFixed(2)} s`,
