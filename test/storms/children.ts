@@ -138,6 +138,10 @@ export class Command {
     this.said = once(this.#child, 'close').then(([code]) => ({ code: code as number | null, out, err }));
   }
 
+  get pids(): readonly number[] {
+    return this.#child.pid === undefined ? [] : [this.#child.pid];
+  }
+
   kill(): void {
     this.#child.kill('SIGKILL');
   }

@@ -44,6 +44,9 @@ export async function exportFiles(
         if (old !== undefined) await files.old.add([identity, ...oldTexts(documents, columns, old)]);
         if ((scanned.new[model.root]?.length ?? 0) > 0)
           await files.new.add([identity, ...newTexts(documents, columns, scanned)]);
+        // Documents of a list that nobody has. Where there is an old one, the root is missing, which needs no line here.
+        else if (byValue && old === undefined && Object.values(scanned.new).some((list) => list.length > 0))
+          await files.new.add([identity, ...columns.map(() => `${UNREADABLE} new`)]);
         if (scanned.isPending || scanned.isQuarantined) await files.pending.add([identity]);
         if (scanned.isBuried) await files.tombstone.add([identity]);
       }

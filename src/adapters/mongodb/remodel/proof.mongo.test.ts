@@ -109,6 +109,11 @@ test('what is missing, a snapshot in files, and the archive', async () => {
   await shop.setEmail('2', 'waits');
   await shop.collection('customers').updateOne(key(7), { $set: { email: 7 } });
   await store.adopt(model, ['7']);
+  // Documents of a list without a root: of nobody, and of somebody whom the old model owns.
+  for (const id of [4, 9])
+    await shop
+      .collection('subscriptions')
+      .insertOne({ _id: `lost ${id}`, customerId: Long.fromNumber(id), plan: 'lost' });
   const missing: (readonly string[])[] = [];
   for await (const batch of store.admin.missing(model, 2, signal)) missing.push(batch);
   expect(missing).toEqual([['4', '5'], ['6']]);
@@ -118,7 +123,10 @@ test('what is missing, a snapshot in files, and the archive', async () => {
     const files = await store.admin.exportSnapshot(model, folder, true, signal);
     const read = (file: string) => readFile(file, 'utf8');
     expect(files.columns).toEqual(['customerId', 'email', 'plan', 'amount', 'rest']);
-    expect(await read(files.newFile)).toBe('k,c0,c1,c2,c3,c4\n"1","1","""1"",\n",,,\n"2","2","waits","gold","5",\n');
+    const lost = `"9"${',"\u0001unreadable new"'.repeat(5)}\n`;
+    expect(await read(files.newFile)).toBe(
+      `k,c0,c1,c2,c3,c4\n"1","1","""1"",\n",,,\n"2","2","waits","gold","5",\n${lost}`,
+    );
     const old = await read(files.oldFile);
     expect(old).toContain('"1","1","""1"",\n",,,\n"2","2","""2"",\n","gold","5",\n');
     expect(old).toContain('"7","7","\u0001unreadable","gold","5",\n');

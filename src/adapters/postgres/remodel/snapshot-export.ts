@@ -13,7 +13,7 @@ import { connectLike, endClient, Snapshot } from './snapshot.ts';
 import { canonicalExpression, canonicalTexts, withExactTypes } from './snapshot-canonical.ts';
 import { keyOrder } from './snapshot-order.ts';
 import { RowCursor } from './snapshot-rows.ts';
-import { literal, loadTables, type SqlModel } from './tables.ts';
+import { literal, loadTables, type SqlModel, type SqlTable } from './tables.ts';
 import { withPresentOld } from './trap-names.ts';
 import { mergeSources } from './verify-merge.ts';
 import { openNew } from './verify-sources.ts';
@@ -26,7 +26,7 @@ const ROWS_AT_ONCE = 2_000;
 /**
  * Writes `old.csv`, `new.csv`, `pending.csv` and `tombstone.csv` to a folder:
  * header `k,c0,c1,…`, values quoted, NULL unquoted and empty. `new.csv` has what
- * `down` makes of each root row; where it fails, a text that no column holds.
+ * `down` makes of each root row; where it fails, and for rows of a list that nobody has, a text that no column holds.
  * Values are in one form on both sides (see `canonicalExpression`). Memory does
  * not depend on the size of the tables.
  * @throws GodwitError GW8001 when the signal is set.
@@ -93,11 +93,14 @@ async function writeMade(
     failure = error;
   });
   let batch: { readonly k: string; readonly row: Row | undefined }[] = [];
+  let rootless: string[] = [];
   const flush = async (): Promise<void> => {
     throwIfAborted(signal);
     if (failure !== undefined) throw failure;
     const made = batch;
     batch = [];
+    for (const k of await withoutOld(snapshot.holder, old, rootless)) made.push({ k, row: undefined });
+    rootless = [];
     const texts = await canonicalTexts(
       plain,
       old,
@@ -114,8 +117,9 @@ async function writeMade(
       keyOrder(old.key.type),
       ({ identity, all }) => {
         if (all[0]?.length !== 0) batch.push({ k: identity, row: inverse(tables, all) });
+        else rootless.push(identity);
       },
-      () => (batch.length < ROWS_AT_ONCE ? undefined : flush()),
+      () => (batch.length + rootless.length < ROWS_AT_ONCE ? undefined : flush()),
     );
     await flush();
     file.end();
@@ -124,6 +128,21 @@ async function writeMade(
     file.destroy();
     throw error;
   }
+}
+
+/** Rows of a list without a root are too many where there is no old row either; with one the root is missing, which needs no line here. */
+async function withoutOld(
+  snapshot: pg.Client,
+  old: SqlTable,
+  identities: readonly string[],
+): Promise<readonly string[]> {
+  if (identities.length === 0) return [];
+  const { rows } = await snapshot.query<{ k: string }>(
+    `select u.k from unnest($1::text[]) as u(k)
+      where not exists (select 1 from ${old.name} x where x.${old.key.name} = u.k::${old.key.sqlType})`,
+    [identities],
+  );
+  return rows.map(({ k }) => k);
 }
 
 function inverse(tables: SqlModel, all: Parameters<typeof stateFrom>[1]): Row | undefined {
