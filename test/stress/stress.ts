@@ -15,6 +15,7 @@ import { answerOf, godwit, makeCustomers, peopleIn, poolOf } from '../e2e/remode
 import { type PostgresServer, startPostgres } from '../servers/postgres.ts';
 import { waitFor } from '../servers/wait-for.ts';
 import { Command } from '../storms/children.ts';
+import { compilePrograms, type Programs } from '../storms/programs.ts';
 import type { Counts } from './application.ts';
 import { type Cpu, cpuBetween, cpuSoFar, postmasterOf } from './cpu.ts';
 import { allOf } from './customers.ts';
@@ -76,11 +77,13 @@ export async function stress(options: StressOptions): Promise<StressResult> {
     settings: { shared_buffers: '512MB', max_wal_size: '4GB', checkpoint_timeout: '15min' },
   });
   const work = mkdtempSync(join(tmpdir(), 'godwit-stress-'));
-  const one = new Stress(server, work, options);
+  const { programs, remove } = await compilePrograms();
+  const one = new Stress(server, work, programs, options);
   try {
     return await one.run();
   } finally {
     await one.end();
+    remove();
     rmSync(work, { recursive: true, force: true });
   }
 }
@@ -89,6 +92,7 @@ class Stress {
   readonly #server: PostgresServer;
   readonly #db: string;
   readonly #work: string;
+  readonly #programs: Programs;
   readonly #options: StressOptions;
   readonly #pool: pg.Pool;
   readonly #looks: Look[] = [];
@@ -103,10 +107,11 @@ class Stress {
   #isOver = false;
   #turn = 0;
 
-  constructor(server: PostgresServer, work: string, options: StressOptions) {
+  constructor(server: PostgresServer, work: string, programs: Programs, options: StressOptions) {
     this.#server = server;
     this.#db = server.uri;
     this.#work = work;
+    this.#programs = programs;
     this.#options = options;
     this.#pool = poolOf(this.#db, 4);
   }
@@ -117,7 +122,7 @@ class Stress {
     await makeCustomers(db, customers);
     await this.#pool.query('vacuum analyze customers');
     await answerOf(db, ['create', '--samples', '5']);
-    const relay = new Command({ db, work: this.#work }, ['relay']);
+    const relay = new Command({ programs: this.#programs, db, work: this.#work }, ['relay']);
     this.#relay = relay;
     process.once('exit', () => relay.kill());
     const load = await Load.start({ db, customers, processes, connections, pace, batch, seed });
