@@ -118,7 +118,7 @@ export class Command {
   readonly #child: ChildProcess;
 
   constructor({ programs, db, work }: Place, words: readonly string[]) {
-    this.#child = spawn(process.execPath, [programs.cli, 'remodel', ...words, '--json'], {
+    this.#child = spawn(process.execPath, [...programs.nodeFlags, programs.cli, 'remodel', ...words, '--json'], {
       env: {
         ...process.env,
         GODWIT_DB: db,

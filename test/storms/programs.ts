@@ -14,14 +14,28 @@ export interface Programs {
   readonly cli: string;
   /** What the application wrote down with `defineMigration`. */
   readonly definition: string;
+  /** What Node needs to load them. */
+  readonly nodeFlags: readonly string[];
 }
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-const SOURCES: Readonly<Record<keyof Programs, string>> = {
+const SOURCES: Readonly<Record<'application' | 'cli' | 'definition', string>> = {
   application: 'test/storms/application',
   cli: 'src/cli/main',
   definition: 'test/e2e/remodel/subscriptions.fixture',
 };
+
+/** The same programs as they are written. The text of a definition counts: all processes of one remodel use the same of the two. */
+export function sourcePrograms(): Programs {
+  const at = (source: string) => join(ROOT, `${source}.ts`);
+  const { application, cli, definition } = SOURCES;
+  return {
+    application: at(application),
+    cli: at(cli),
+    definition: at(definition),
+    nodeFlags: ['--import', 'tsx'],
+  };
+}
 
 /** Inside the repository, where packages are found. */
 export async function compilePrograms(): Promise<{ readonly programs: Programs; readonly remove: () => void }> {
@@ -45,5 +59,8 @@ export async function compilePrograms(): Promise<{ readonly programs: Programs; 
   }
   const at = (source: string) => join(outDir, `${source}.js`);
   const { application, cli, definition } = SOURCES;
-  return { programs: { application: at(application), cli: at(cli), definition: at(definition) }, remove };
+  return {
+    programs: { application: at(application), cli: at(cli), definition: at(definition), nodeFlags: [] },
+    remove,
+  };
 }

@@ -15,7 +15,7 @@ import { answerOf, godwit, makeCustomers, peopleIn, poolOf } from '../e2e/remode
 import { type PostgresServer, startPostgres } from '../servers/postgres.ts';
 import { waitFor } from '../servers/wait-for.ts';
 import { Command } from '../storms/children.ts';
-import { compilePrograms, type Programs } from '../storms/programs.ts';
+import { sourcePrograms } from '../storms/programs.ts';
 import type { Counts } from './application.ts';
 import { type Cpu, cpuBetween, cpuSoFar, postmasterOf } from './cpu.ts';
 import { allOf } from './customers.ts';
@@ -77,13 +77,11 @@ export async function stress(options: StressOptions): Promise<StressResult> {
     settings: { shared_buffers: '512MB', max_wal_size: '4GB', checkpoint_timeout: '15min' },
   });
   const work = mkdtempSync(join(tmpdir(), 'godwit-stress-'));
-  const { programs, remove } = await compilePrograms();
-  const one = new Stress(server, work, programs, options);
+  const one = new Stress(server, work, options);
   try {
     return await one.run();
   } finally {
     await one.end();
-    remove();
     rmSync(work, { recursive: true, force: true });
   }
 }
@@ -92,7 +90,6 @@ class Stress {
   readonly #server: PostgresServer;
   readonly #db: string;
   readonly #work: string;
-  readonly #programs: Programs;
   readonly #options: StressOptions;
   readonly #pool: pg.Pool;
   readonly #looks: Look[] = [];
@@ -107,11 +104,10 @@ class Stress {
   #isOver = false;
   #turn = 0;
 
-  constructor(server: PostgresServer, work: string, programs: Programs, options: StressOptions) {
+  constructor(server: PostgresServer, work: string, options: StressOptions) {
     this.#server = server;
     this.#db = server.uri;
     this.#work = work;
-    this.#programs = programs;
     this.#options = options;
     this.#pool = poolOf(this.#db, 4);
   }
@@ -122,8 +118,9 @@ class Stress {
     await makeCustomers(db, customers);
     await this.#pool.query('vacuum analyze customers');
     await answerOf(db, ['create', '--samples', '5']);
-    const relay = new Command({ programs: this.#programs, db, work: this.#work }, ['relay']);
+    const relay = new Command({ programs: sourcePrograms(), db, work: this.#work }, ['relay']);
     this.#relay = relay;
+    void relay.said.then(({ code, out, err }) => log(`relay ended: ${code} ${err || out}`.slice(0, 2000)));
     process.once('exit', () => relay.kill());
     const load = await Load.start({ db, customers, processes, connections, pace, batch, seed });
     this.#load = load;
