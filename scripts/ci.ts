@@ -20,7 +20,7 @@ const failures: string[] = [];
 const parts: string[] = [];
 /** Chaos runs and kill storms that fit into CI's time beside the suite. */
 const CHAOS_RUNS = 5;
-const STORMS = 8;
+const STORMS = 50;
 const FIRST_SEED = 1;
 
 interface Ran {
@@ -137,7 +137,7 @@ async function chaos(): Promise<void> {
 /** `N of M storms well` sums it up. */
 async function storms(): Promise<void> {
   const args = ['tsx', 'test/storms/main.ts', '--seed', String(FIRST_SEED), '--runs', String(STORMS)];
-  const { output } = await runCommand('npx', args, 20 * 60_000);
+  const { output } = await runCommand('npx', args, 25 * 60_000);
   const well = Number(/(\d+) of \d+ storms well$/m.exec(output)?.[1] ?? 0);
   totals.passed += well;
   totals.failed += STORMS - well;
