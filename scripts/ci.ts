@@ -137,7 +137,7 @@ async function chaos(): Promise<void> {
 /** `N of M storms well` sums it up. */
 async function storms(): Promise<void> {
   const args = ['tsx', 'test/storms/main.ts', '--seed', String(FIRST_SEED), '--runs', String(STORMS)];
-  const { output } = await runCommand('npx', args, 25 * 60_000);
+  const { output } = await runCommand('npx', args, 30 * 60_000);
   const well = Number(/(\d+) of \d+ storms well$/m.exec(output)?.[1] ?? 0);
   totals.passed += well;
   totals.failed += STORMS - well;

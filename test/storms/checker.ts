@@ -3,6 +3,9 @@ import { apply, type Look, type Op, textOf } from './person.ts';
 /** Everything a customer may look like at one time, by text. */
 type Looks = ReadonlyMap<string, Look>;
 
+/** Each write of which nobody knows what became of it may double them. */
+const MOST_LOOKS = 32;
+
 interface Life {
   /** One after the other: what may be seen since. */
   readonly times: Looks[];
@@ -30,8 +33,9 @@ export class Checker {
     return [...this.#lives.keys()];
   }
 
+  /** Whether a write may begin: none is under way, and few enough are in doubt. */
   isFree(id: number): boolean {
-    return !this.#of(id).isWriting;
+    return !this.#of(id).isWriting && this.#now(id).size <= MOST_LOOKS;
   }
 
   /** One of the ways it may look now. */

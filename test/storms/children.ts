@@ -85,6 +85,7 @@ export class Application {
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     });
     this.#child = child;
+    guarded(child, programs);
     child.stderr?.on('data', (text: Buffer) => this.#log(`${this.#name}: ${text.toString().trim()}`));
     this.#ready = new Promise((resolve) => {
       child.on('message', (answer: Answer) => {
@@ -103,6 +104,13 @@ export class Application {
     this.#waiting.get(n)?.(answer);
     this.#waiting.delete(n);
   }
+}
+
+function guarded(child: ChildProcess, { guard }: Programs): void {
+  const { pid } = child;
+  if (pid === undefined) return;
+  guard?.add(pid);
+  child.once('exit', () => guard?.remove(pid));
 }
 
 export interface Said {
@@ -128,6 +136,7 @@ export class Command {
       },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
+    guarded(this.#child, programs);
     let [out, err] = ['', ''];
     this.#child.stdout?.on('data', (text: Buffer) => {
       out += text;

@@ -44,7 +44,8 @@ export async function live(options: LifeOptions): Promise<End> {
       detourAt = undefined;
       const to = random.pick(wayBack(phase, 'created'));
       await back(phase, to);
-      i = steps.findIndex((step) => step.phase === to) + 1;
+      // Back in dual the ramp is at 0 again.
+      i = to === 'dual' ? 0 : steps.findIndex((step) => step.phase === to) + 1;
     } else i += 1;
   }
   enters('retired');

