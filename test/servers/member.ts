@@ -23,6 +23,8 @@ export interface MemberSpec {
 }
 
 const START_TIMEOUT_MS = 60_000;
+/** A reply that a proxy swallowed never comes; the slowest command of a test is far quicker. */
+export const SOCKET_TIMEOUT_MS = 60_000;
 
 /** Starts a mongod on a free port, trying others when somebody takes the port before it can. */
 export async function startMember(spec: MemberSpec): Promise<Member> {
@@ -146,6 +148,7 @@ export class Member {
   client(): Promise<MongoClient> {
     this.#client ??= new MongoClient(this.#spec.directUri(this.port), {
       serverSelectionTimeoutMS: 5000,
+      socketTimeoutMS: SOCKET_TIMEOUT_MS,
       monitorCommands: false,
     })
       .connect()

@@ -7,7 +7,7 @@ import { type Document, MongoClient, type ObjectId } from 'mongodb';
 import { type Certificates, createCertificates } from './certificates.ts';
 import { closeClient } from './close-client.ts';
 import { findMongod } from './find-mongod.ts';
-import { type Member, startMember } from './member.ts';
+import { type Member, SOCKET_TIMEOUT_MS, startMember } from './member.ts';
 import { ProcessGuard } from './process-guard.ts';
 import { runCommand } from './run-command.ts';
 import { startTcpProxy } from './tcp-proxy.ts';
@@ -114,10 +114,12 @@ export class ReplicaSet implements AsyncDisposable {
 
   /** A connected client of the whole set, shared by all callers and closed by `stop`. */
   client(): Promise<MongoClient> {
-    this.#client ??= new MongoClient(this.uri).connect().catch((error: unknown) => {
-      this.#client = undefined;
-      throw error;
-    });
+    this.#client ??= new MongoClient(this.uri, { socketTimeoutMS: SOCKET_TIMEOUT_MS })
+      .connect()
+      .catch((error: unknown) => {
+        this.#client = undefined;
+        throw error;
+      });
     return this.#client;
   }
 
@@ -280,7 +282,7 @@ export class ReplicaSet implements AsyncDisposable {
   /** A direct connection that does not log in: MongoDB lets localhost set up a server that has no user yet. */
   async #withoutLogin(member: Member, work: (client: MongoClient) => Promise<unknown>): Promise<void> {
     const uri = this.#uri(`127.0.0.1:${member.port}`, { directConnection: 'true', ...this.#tlsQuery() });
-    const client = new MongoClient(uri);
+    const client = new MongoClient(uri, { socketTimeoutMS: SOCKET_TIMEOUT_MS });
     try {
       await work(client);
     } finally {

@@ -70,6 +70,8 @@ export interface Torture {
 }
 
 const MOST_KEPT = 50;
+/** Longer than any operation may take: server selection, socket and transaction have their own limits. */
+const STOP_WITHIN_MS = 180_000;
 
 /** Lays the databases out and begins. */
 export async function startTorture(options: TortureOptions): Promise<Torture> {
@@ -108,7 +110,8 @@ class Workload implements Torture {
   #unexpectedCount = 0;
   #operations = 0;
   #dueMs = performance.now();
-  #busy = 0;
+  /** Kinds under way. */
+  readonly #busy: Kind[] = [];
   #paused: { readonly promise: Promise<void>; readonly resume: () => void } | undefined;
 
   constructor(world: World, rng: Rng, options: TortureOptions, stopping: AbortController) {
@@ -133,7 +136,7 @@ class Workload implements Torture {
       });
       this.#paused = { promise, resume };
     }
-    while (this.#busy > 0) await sleep(10);
+    while (this.#busy.length > 0) await sleep(10);
   }
 
   resume(): void {
@@ -144,7 +147,7 @@ class Workload implements Torture {
   async stop(): Promise<TortureLog> {
     this.#stopping.abort();
     this.resume();
-    await Promise.all(this.#workers);
+    await this.#ended();
     await this.#world.client.close();
     return {
       counts: this.#counts,
@@ -154,6 +157,17 @@ class Workload implements Torture {
       ledger: this.#world.ledger,
       seconds: (performance.now() - this.#startedMs) / 1000,
     };
+  }
+
+  async #ended(): Promise<void> {
+    const late = new AbortController();
+    const isLate = sleep(STOP_WITHIN_MS, true, { signal: late.signal }).catch(() => false);
+    const ended = Promise.all(this.#workers).then(() => false);
+    if (await Promise.race([ended, isLate]))
+      throw new Error(
+        `the workload does not end: ${this.#busy.map(({ name }) => name).join(', ') || 'nothing'} under way`,
+      );
+    late.abort();
   }
 
   async #work(): Promise<void> {
@@ -173,7 +187,7 @@ class Workload implements Torture {
     const { kind, rng } = this.#next();
     const count = this.#counts[kind.name] as KindCount;
     this.#operations += 1;
-    this.#busy += 1;
+    this.#busy.push(kind);
     try {
       await kind.run(this.#world, rng);
       count.done += 1;
@@ -181,7 +195,7 @@ class Workload implements Torture {
       count.refused += 1;
       if (!isExpected(error)) this.#complain(kind, error);
     } finally {
-      this.#busy -= 1;
+      this.#busy.splice(this.#busy.indexOf(kind), 1);
     }
   }
 
