@@ -5,7 +5,23 @@ import { defineConfig } from 'vitest/config';
 const globalSetup = './test/servers/global-setup.ts';
 const hasSetup = existsSync(fileURLToPath(new URL(globalSetup, import.meta.url)));
 
-/** `unit` needs nothing but Node; `mongo` and `pg` (PostgreSQL, brokers, engines) start real servers, so few files run at once. */
+/** Tests that start real programs: few files at once, much patience. */
+function withPrograms(name: string, include: readonly string[]) {
+  return {
+    name,
+    include: [...include],
+    exclude: ['**/node_modules/**', '**/dist/**'],
+    testTimeout: 120_000,
+    hookTimeout: 300_000,
+    maxWorkers: 2,
+  };
+}
+
+/**
+ * `unit` needs nothing but Node. The others start real programs: `nbd` tools of
+ * block devices, `hive` other readers of registry hives, `files` file systems on
+ * loop devices, `pg` PostgreSQL, brokers and engines, `mongo` replica sets.
+ */
 export default defineConfig({
   test: {
     projects: [
@@ -13,29 +29,19 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['{src,test,scripts,examples}/**/*.test.ts'],
-          exclude: ['**/*.{mongo,pg,broker,engine}.test.ts', 'test/integration/**', 'test/e2e/**'],
+          exclude: ['**/*.{mongo,pg,broker,engine,nbd,hive,files}.test.ts', 'test/integration/**', 'test/e2e/**'],
           // Far more than any needs: these tests share the machine with others and must not fail for being slow.
           testTimeout: 30_000,
         },
       },
+      { test: withPrograms('nbd', ['**/*.nbd.test.ts']) },
+      { test: withPrograms('hive', ['**/*.hive.test.ts']) },
+      { test: withPrograms('files', ['**/*.files.test.ts']) },
+      { test: withPrograms('pg', ['**/*.{pg,broker,engine}.test.ts']) },
       {
         test: {
-          name: 'pg',
-          include: ['**/*.{pg,broker,engine}.test.ts'],
-          exclude: ['**/node_modules/**', '**/dist/**'],
-          testTimeout: 120_000,
-          hookTimeout: 300_000,
-          maxWorkers: 2,
-        },
-      },
-      {
-        test: {
-          name: 'mongo',
-          include: ['**/*.mongo.test.ts', 'test/integration/**/*.test.ts', 'test/e2e/**/*.test.ts'],
+          ...withPrograms('mongo', ['**/*.mongo.test.ts', 'test/integration/**/*.test.ts', 'test/e2e/**/*.test.ts']),
           exclude: ['**/node_modules/**', '**/dist/**', '**/*.{pg,broker,engine}.test.ts'],
-          testTimeout: 120_000,
-          hookTimeout: 300_000,
-          maxWorkers: 2,
           ...(hasSetup ? { globalSetup: [globalSetup] } : {}),
         },
       },

@@ -21,6 +21,11 @@ const parts: string[] = [];
 /** Chaos runs and kill storms that fit into CI's time beside the suite. */
 const CHAOS_RUNS = 5;
 const STORMS = 50;
+/** Simulated schedules of `protect`, and storms over its real processes. */
+const SCHEDULES = 10_000;
+const PROTECT_STORMS = 4;
+/** Random operations on files, followed by rounds that are told of changes. */
+const FILE_RUNS = 300;
 const FIRST_SEED = 1;
 
 interface Ran {
@@ -33,7 +38,10 @@ interface Ran {
 function runCommand(command: string, args: readonly string[], timeoutMs: number): Promise<Ran> {
   process.stdout.write(`\n▶ ${command} ${args.join(' ')}\n`);
   return new Promise((resolve) => {
-    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, CI: 'true' } });
+    const child = spawn(command, args, {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, CI: 'true', GODWIT_KILLS: 'all' },
+    });
     let output = '';
     const passOn = (to: NodeJS.WriteStream) => (chunk: Buffer) => {
       output += chunk.toString();
@@ -134,23 +142,48 @@ async function chaos(): Promise<void> {
   if (equal < CHAOS_RUNS) failures.push(`chaos: ${equal} of ${CHAOS_RUNS} equal\n${lastLines(output, 60)}`);
 }
 
-/** `N of M storms well` sums it up. */
-async function storms(): Promise<void> {
-  const args = ['tsx', 'test/storms/main.ts', '--seed', String(FIRST_SEED), '--runs', String(STORMS)];
+/** `N of M storms well`, or runs, sums it up. */
+async function storms(program: string, runs: number): Promise<void> {
+  const args = ['tsx', program, '--seed', String(FIRST_SEED), '--runs', String(runs)];
   const { output } = await runCommand('npx', args, 30 * 60_000);
-  const well = Number(/(\d+) of \d+ storms well$/m.exec(output)?.[1] ?? 0);
+  const well = Number(/(\d+) of \d+ (?:storms|runs) well$/m.exec(output)?.[1] ?? 0);
   totals.passed += well;
-  totals.failed += STORMS - well;
-  if (well < STORMS) failures.push(`storms: ${well} of ${STORMS} well\n${lastLines(output, 90)}`);
+  totals.failed += runs - well;
+  if (well < runs) failures.push(`${program}: ${well} of ${runs} well\n${lastLines(output, 90)}`);
+}
+
+/** `N schedules in …, M failed` sums it up. */
+async function schedules(): Promise<void> {
+  const args = [
+    'tsx',
+    'test/protect-sim/main.ts',
+    '--jobs',
+    '2',
+    '--seeds',
+    String(SCHEDULES),
+    '--from',
+    String(FIRST_SEED),
+  ];
+  const { output } = await runCommand('npx', args, 15 * 60_000);
+  const [, ran = 0, failed = SCHEDULES] = /^(\d+) schedules in .*, (\d+) failed$/m.exec(output) ?? [];
+  const well = Number(ran) - Number(failed);
+  totals.passed += Math.max(0, well);
+  totals.failed += SCHEDULES - Math.max(0, well);
+  if (well < SCHEDULES) failures.push(`protect-sim: ${well} of ${SCHEDULES} well\n${lastLines(output, 60)}`);
 }
 
 await check('npm', ['run', 'build', '--silent'], 5 * 60_000);
 for (const step of ['check:types', 'check:lint', 'check:dead'])
   await check('npm', ['run', step, '--silent'], 5 * 60_000);
-for (const project of ['unit', 'pg', 'mongo']) await part(project, () => suite(project));
+for (const project of ['unit', 'nbd', 'hive', 'files', 'pg', 'mongo']) await part(project, () => suite(project));
 await part('chaos', chaos);
-await part('storms', storms);
+await part('storms', () => storms('test/storms/main.ts', STORMS));
+await part('protect: schedules', schedules);
+await part('protect: storms', () => storms('test/protect-storms/main.ts', PROTECT_STORMS));
+await part('relocate: model', () => storms('test/files/main.ts', FILE_RUNS));
 await check('npm', ['run', 'demo', '--silent', '--', '--json'], 6 * 60_000);
+await check('npm', ['run', 'demo:protect', '--silent', '--', '--json'], 6 * 60_000);
+await check('npm', ['run', 'demo:relocate', '--silent', '--', '--json'], 4 * 60_000);
 await check('npm', ['run', 'demo:remodel', '--silent', '--', '--json'], 8 * 60_000);
 for (const failure of failures) process.stdout.write(`\n✗ ${failure}\n`);
 process.stdout.write(`\n${parts.join('\n')}\n`);

@@ -17,8 +17,8 @@ export class Side implements AsyncDisposable {
     this.cluster = cluster;
   }
 
-  static async start(name: string): Promise<Side> {
-    const set = await startReplicaSet({ name, cacheGB: CACHE_GB, oplogSizeMB: OPLOG_MB });
+  static async start(name: string, oplogSizeMB = OPLOG_MB): Promise<Side> {
+    const set = await startReplicaSet({ name, cacheGB: CACHE_GB, oplogSizeMB });
     try {
       return new Side(set, await Cluster.connect(name, set.uri));
     } catch (error) {

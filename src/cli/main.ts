@@ -1,29 +1,33 @@
 #!/usr/bin/env node
-/** The `godwit` command. The only file that exits. */
-import { GodwitError } from '../kernel/errors.ts';
-import { armFromEnvironment } from './failpoint.ts';
-import { processIo } from './io.ts';
+/** The `godwit` command. */
+import { armFromEnvironment } from '../kernel/failpoint.ts';
+import { ownProcess } from './own-process.ts';
 import { runProgram } from './program.ts';
-import { stopOnSignals } from './signals.ts';
 import { packageVersion } from './version.ts';
 
-const stop = stopOnSignals(
-  process,
-  (text) => process.stderr.write(text),
-  (code) => process.exit(code),
+/** Those that stand in the way of a block device to its disk. */
+const SERVERS = ['primary', 'dr', 'attach'];
+
+await ownProcess((words, own) =>
+  runProgram(words, {
+    ...own,
+    version: packageVersion(),
+    loadMigrate: () => {
+      armFromEnvironment(process.env);
+      return import('../routes/migrate/index.ts');
+    },
+    loadRemodel: () => import('../routes/remodel/engine/index.ts'),
+    loadProtect: async () => {
+      const route = await import('../routes/protect/index.ts');
+      if (SERVERS.includes(process.argv[3] ?? '')) route.becomeIoFlusher();
+      return route;
+    },
+    loadAdapt: () => import('../routes/relocate/adapt/index.ts'),
+    loadRegistry: () => import('../routes/relocate/registry/index.ts'),
+    loadRehearse: () => import('../routes/relocate/rehearse/index.ts'),
+    loadRelocate: () => {
+      armFromEnvironment(process.env);
+      return import('../routes/relocate/index.ts');
+    },
+  }),
 );
-const io = processIo(() => stop.abort(new GodwitError('GW8001', 'Nobody reads the output any more')));
-const exitCode = await runProgram(process.argv.slice(2), {
-  io,
-  signal: stop.signal,
-  version: packageVersion(),
-  loadMigrate: () => {
-    armFromEnvironment(process.env);
-    return import('../routes/migrate/index.ts');
-  },
-  loadRemodel: () => import('../routes/remodel/engine/index.ts'),
-});
-// Both streams are written out before the end: a pipe may still hold the last lines.
-await new Promise<void>((resolve) => process.stdout.write('', () => resolve()));
-await new Promise<void>((resolve) => process.stderr.write('', () => resolve()));
-process.exit(exitCode);

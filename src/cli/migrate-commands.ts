@@ -1,9 +1,17 @@
 /** `godwit migrate …`: one function a command, each answering its exit code. */
 import { exitCodeOf } from '../kernel/codes.ts';
-import type { CommandArgs, CommandName, CommandResult } from '../routes/migrate/api.ts';
-import { type OptionSources, overridesOf, parseForCommand, parseOptions } from '../routes/migrate/options.ts';
+import type { CommandArgs, CommandName, CommandResult, ExportResult } from '../routes/migrate/api.ts';
+import {
+  type OptionSources,
+  overridesOf,
+  parseExport,
+  parseForCommand,
+  parseImport,
+  parseOptions,
+} from '../routes/migrate/options.ts';
 import { paintOf, printJson, printLines, type Session } from './session.ts';
 import { checkText } from './view/check-text.ts';
+import { exportText } from './view/medium-lines.ts';
 import { resultText } from './view/result-text.ts';
 import { openRunView } from './view/run-view.ts';
 
@@ -23,6 +31,41 @@ export async function runCommand(session: Session, sources: OptionSources, json:
   let result: CommandResult;
   try {
     result = await route.run(options, { signal: session.signal, onEvent: (event) => view.show(event) });
+  } finally {
+    view.close();
+  }
+  if (json) printJson(session, { type: 'result', result });
+  else printLines(session, ['', ...resultText(result, paintOf(session))]);
+  return exitCodeFor(result);
+}
+
+export async function exportCommand(session: Session, sources: OptionSources, json: boolean): Promise<number> {
+  const options = parseExport(sources);
+  const route = await session.loadMigrate();
+  const view = openRunView(session.io, json);
+  let result: ExportResult;
+  try {
+    result = await route.exportMedium(options, { signal: session.signal, onEvent: (event) => view.show(event) });
+  } finally {
+    view.close();
+  }
+  if (json) printJson(session, { type: 'result', result });
+  else printLines(session, ['', ...exportText(result, paintOf(session))]);
+  return 0;
+}
+
+export async function importCommand(
+  session: Session,
+  sources: OptionSources,
+  flags: { readonly json: boolean; readonly finish: boolean },
+): Promise<number> {
+  const { json, finish } = flags;
+  const options = { ...parseImport(sources), finish };
+  const route = await session.loadMigrate();
+  const view = openRunView(session.io, json);
+  let result: CommandResult;
+  try {
+    result = await route.importMedium(options, { signal: session.signal, onEvent: (event) => view.show(event) });
   } finally {
     view.close();
   }

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { GodwitError } from '../kernel/errors.ts';
+import type { RelocateRoute } from '../routes/relocate/api.ts';
 import type { MigrateRoute } from './migrate-route.ts';
 import { runProgram } from './program.ts';
 import type { RemodelRoute } from './remodel-route.ts';
@@ -19,6 +20,7 @@ async function godwit(
   words: readonly string[],
   route: Partial<MigrateRoute> = {},
   remodel: Partial<RemodelRoute> = {},
+  relocate: Partial<RelocateRoute> = {},
 ) {
   const said = { out: '', err: '' };
   const code = await runProgram(words, {
@@ -38,6 +40,11 @@ async function godwit(
     version: '1.2.3',
     loadMigrate: async () => route as MigrateRoute,
     loadRemodel: async () => remodel as RemodelRoute,
+    loadProtect: () => import('../routes/protect/index.ts'),
+    loadAdapt: () => Promise.reject(new Error('another part')),
+    loadRegistry: () => Promise.reject(new Error('another route')),
+    loadRehearse: () => Promise.reject(new Error('another route')),
+    loadRelocate: async () => relocate as RelocateRoute,
   });
   return { code, ...said };
 }
@@ -60,6 +67,7 @@ describe('godwit', () => {
     'rollback',
     'confirm',
     'cleanup',
+    'unfreeze',
     'cancel',
   ])('help of migrate %s has an example', async (name) => {
     const { code, out } = await godwit(['migrate', name, '--help']);
@@ -67,10 +75,128 @@ describe('godwit', () => {
     expect(out).toContain(`Example:\n  godwit migrate ${name} `);
   });
 
-  test.each(['relocate', 'protect'])('%s says that it is not there yet', async (name) => {
-    const { code, out, err } = await godwit([name, 'anything', '--flag']);
-    expect([code, out]).toEqual([2, '']);
-    expect(err).toMatch(/^godwit \w+ is not there yet in version 1\.2\.3; it will .+\n$/);
+  test('relocate refuses a rate and a directory that are none', async () => {
+    const words = ['relocate', 'agent', '--to', 'unix:/x', '--map', '/a=/b'];
+    const rated = await godwit([...words, '--once', '--max-rate', '2 apples']);
+    expect([rated.code, rated.err]).toEqual([2, expect.stringContaining('--max-rate 2 apples is not valid')]);
+    const relative = await godwit([...words.slice(0, -1), 'a=/b', '--once']);
+    expect(relative.err).toContain('--map a=/b is not valid');
+  });
+
+  test('what ends services wants the name of the move as consent, and asks nothing of the agent without it', async () => {
+    const asked: string[] = [];
+    const moved = {
+      version: 1,
+      name: 'shop',
+      phase: 'running',
+      holds: 'target',
+      since: '2026-01-01T00:00:00Z',
+      isRunning: true,
+      target: 'new:7070',
+      roundCount: 3,
+      turn: 1,
+    } as const;
+    const route = {
+      status: async () => moved,
+      cutover: async () => {
+        asked.push('cutover');
+        return { version: 1, command: 'cutover', outcome: 'running', steps: [] } as const;
+      },
+      commit: async () => {
+        asked.push('commit');
+        return moved;
+      },
+      rollback: async () => {
+        asked.push('rollback');
+        return moved;
+      },
+    };
+    const flags = { cutover: '--yes-stop', commit: '--yes-end', rollback: '--yes-discard' } as const;
+    for (const [command, flag] of Object.entries(flags)) {
+      for (const given of [[], [flag, 'other']]) {
+        const refused = await godwit(['relocate', command, ...given], {}, {}, route);
+        expect([refused.code, refused.err]).toEqual([2, expect.stringContaining(`${flag} shop`)]);
+      }
+      expect((await godwit(['relocate', command, flag, 'shop'], {}, {}, route)).code).toBe(0);
+    }
+    expect(asked).toEqual(['cutover', 'commit', 'rollback']);
+    expect((await godwit(['relocate', 'cutover', '--dry-run'], {}, {}, route)).code).toBe(0);
+  });
+
+  test.each(['primary', 'auxiliary', 'dr', 'status', 'promote', 'failback', 'verify', 'rewind', 'key'])(
+    'help of protect %s has an example',
+    async (name) => {
+      const { code, out } = await godwit(['protect', name, '--help']);
+      expect(code).toBe(0);
+      expect(out).toContain(`Example:\n  godwit protect ${name} `);
+    },
+  );
+
+  test('protect wants a key, or to hear that there shall be none; a promotion wants to be confirmed', async () => {
+    const words = ['protect', 'auxiliary', '--volume', 'v', '--size', '8MiB', '--state', '/x', '--listen', ':1'];
+    expect((await godwit(words)).err).toContain('--insecure');
+    const sized = await godwit([...words, '--insecure', '--ring', '2 apples']);
+    expect([sized.code, sized.err]).toEqual([2, expect.stringContaining('--ring 2 apples is not valid')]);
+    const promoted = await godwit(['protect', 'promote', '--state', '/x']);
+    expect([promoted.code, promoted.err]).toEqual([2, expect.stringContaining('--yes')]);
+    const back = await godwit(['protect', 'failback', '--state', '/x']);
+    expect([back.code, back.err]).toEqual([2, expect.stringContaining('--yes')]);
+  });
+
+  test.each([
+    [[], 'Name the moment'],
+    [['--at', '2026-01-31T12:00:00Z', '--sequence', '5'], 'Name the moment'],
+    [['--at', 'yesterday'], '--at yesterday is not valid'],
+    [['--at', '2026-13-31T12:00:00Z'], 'is not valid'],
+    [['--sequence', '-1'], '--sequence -1 is not valid'],
+  ])('protect rewind with %j is refused: %s', async (words, why) => {
+    const { code, err } = await godwit(['protect', 'rewind', '--state', '/x', '--into', '/y', ...words]);
+    expect([code, err]).toEqual([2, expect.stringContaining(why)]);
+  });
+
+  test.each(['agent', 'receive', 'verify', 'status', 'cutover', 'commit', 'rollback'])(
+    'help of relocate %s has an example',
+    async (name) => {
+      const { code, out } = await godwit(['relocate', name, '--help']);
+      expect(code).toBe(0);
+      expect(out).toContain(`Example:\n  godwit relocate ${name} `);
+    },
+  );
+
+  test.each([
+    ['proven', 0],
+    ['not-proven', 6],
+    ['dry-run', 0],
+  ] as const)('a copy that is %s ends with %i', async (outcome, code) => {
+    const result = {
+      version: 1,
+      command: 'agent',
+      outcome,
+      roundCount: 0,
+      rounds: [],
+      differences: [],
+      differenceCount: 0,
+      notes: { socket: { count: 1, examples: ['run/s'] } },
+      wireBytes: 0,
+      durationSeconds: 1,
+    } as const;
+    const answer = await godwit(
+      ['relocate', 'agent', '--to', 'unix:/x', '--map', '/a=/b', '--map', '/c=/d', '--once', '--json'],
+      {},
+      {},
+      {
+        agent: async (options) => {
+          expect(options).toMatchObject({
+            mappings: [
+              { source: '/a', target: '/b' },
+              { source: '/c', target: '/d' },
+            ],
+          });
+          return result;
+        },
+      },
+    );
+    expect([answer.code, JSON.parse(answer.out)]).toEqual([code, { type: 'result', result }]);
   });
 
   test('errors are words on stderr, or one object on stdout', async () => {

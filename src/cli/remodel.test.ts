@@ -38,7 +38,12 @@ async function remodel(words: readonly string[], route: Partial<RemodelRoute> = 
     signal: new AbortController().signal,
     version: '1.2.3',
     loadMigrate: () => Promise.reject(new Error('another route')),
+    loadRelocate: () => Promise.reject(new Error('not asked for')),
     loadRemodel: async () => route as RemodelRoute,
+    loadProtect: () => import('../routes/protect/index.ts'),
+    loadAdapt: () => Promise.reject(new Error('another part')),
+    loadRegistry: () => Promise.reject(new Error('another route')),
+    loadRehearse: () => Promise.reject(new Error('another route')),
   });
   return { code, ...said };
 }

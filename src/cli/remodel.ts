@@ -72,7 +72,7 @@ const COMMANDS: readonly CommandSpec[] = [
     name: 'verify',
     help: 'Compare both models in one snapshot, under live writes: presence, then every value',
     example: 'verify --engine duckdb',
-    shows: ['engine', 'work', 'timeout'],
+    shows: ['max-rate', 'engine', 'work', 'timeout'],
     own: [new Option('--by-value', 'Compare every value at once')],
   },
   {

@@ -1,3 +1,7 @@
+import type { AdaptRoute } from '../routes/relocate/adapt/api.ts';
+import type { RelocateRoute } from '../routes/relocate/api.ts';
+import type { RegistryRoute } from '../routes/relocate/registry/api.ts';
+import type { RehearseRoute } from '../routes/relocate/rehearse/api.ts';
 import type { Io } from './io.ts';
 import type { MigrateRoute } from './migrate-route.ts';
 import { makePaint, type Paint, wantsColour } from './paint.ts';
@@ -11,6 +15,11 @@ export interface Session {
   readonly version: string;
   readonly loadMigrate: () => Promise<MigrateRoute>;
   readonly loadRemodel: () => Promise<RemodelRoute>;
+  readonly loadProtect: () => Promise<typeof import('../routes/protect/index.ts')>;
+  readonly loadAdapt: () => Promise<AdaptRoute>;
+  readonly loadRegistry: () => Promise<RegistryRoute>;
+  readonly loadRehearse: () => Promise<RehearseRoute>;
+  readonly loadRelocate: () => Promise<RelocateRoute>;
 }
 
 export function paintOf({ io }: Session): Paint {

@@ -88,6 +88,18 @@ export const CODES = {
     remedy:
       'Mend what the message names (free space, more memory), then repeat the command: it begins with a new snapshot. Nothing in the database was changed.',
   },
+  GW1201: {
+    title: 'A volume cannot be offered',
+    disposition: 'operator',
+    cause: 'The name of an export is used twice or cannot be sent, or the sizes of its volume do not fit together.',
+    remedy: 'Correct what the message names.',
+  },
+  GW1202: {
+    title: 'The block server cannot listen',
+    disposition: 'operator',
+    cause: 'The address is in use, is not of this machine, or its directory cannot be written.',
+    remedy: 'Choose another address, or end what listens there.',
+  },
   GW2001: {
     title: 'Preflight found something that bars the migration',
     disposition: 'operator',
@@ -126,6 +138,200 @@ export const CODES = {
     remedy:
       'Correct the table or the definition; the message lists all of it. `godwit remodel create --dry-run` prints what would be made.',
   },
+  GW2007: {
+    title: 'No member may be frozen',
+    disposition: 'operator',
+    cause:
+      '`--freeze` found no secondary that may stand still: a majority, the default write concern or readers need each of them, or it is behind, locked, or cannot be reached.',
+    remedy:
+      'The details say why of each member. Add a hidden member, or leave --freeze out: a copy from live members is as correct.',
+  },
+  GW2101: {
+    title: 'The medium is damaged',
+    disposition: 'operator',
+    cause:
+      'A file of the medium is shorter or longer than it was, does not fit its digest or checksum, or holds what is no document.',
+    remedy: 'Carry the file that the message names over once more, or export again. Nothing was written to the target.',
+  },
+  GW2102: {
+    title: 'The medium is not complete',
+    disposition: 'operator',
+    cause: 'A file is missing, or the export was not carried to its end.',
+    remedy: 'Run the export to its end (the same command begins again), or carry over what is missing.',
+  },
+  GW2103: {
+    title: 'This is no medium',
+    disposition: 'operator',
+    cause: 'The file or folder was not written by Godwit or mongodump, or by a version that is not known.',
+    remedy:
+      'Check --medium: a folder that holds a folder for each database, or an archive. Nothing was written to the target.',
+  },
+  GW2104: {
+    title: 'The medium does not fit this run',
+    disposition: 'operator',
+    cause:
+      'It is another medium than the run was begun with, comes from another source, or has no log that a run could go on from.',
+    remedy: 'Use the medium that belongs to the source; one made by mongodump needs --oplog to be the start of a run.',
+  },
+  GW2105: {
+    title: 'The medium cannot be written',
+    disposition: 'operator',
+    cause:
+      'Something else is at the place of the medium, a tool that was asked for is missing or failed, or a collection has options that no JSON can hold.',
+    remedy: 'Choose an empty place; install what the message names; or use --medium-tool godwit.',
+  },
+  GW2106: {
+    title: 'The time point cannot be reached',
+    disposition: 'operator',
+    cause:
+      'It lies in the future, before the log or the history that the servers keep, or structure has changed since.',
+    remedy: '`godwit migrate check --time-point` says which ways reach it. A later time point may be possible.',
+  },
+  GW2201: {
+    title: 'The volume cannot be opened',
+    disposition: 'operator',
+    cause: 'The file or device is not there, is of another kind, or may not be opened.',
+    remedy: 'Check the path and its permissions; a file must have its full size before it is served.',
+  },
+  GW2202: {
+    title: 'The block server does not let us in',
+    disposition: 'operator',
+    cause: 'It has no export of that name, wants TLS or another certificate, or its certificate is not trusted.',
+    remedy: 'Check the name of the export and the TLS options of both sides.',
+  },
+  GW2203: {
+    title: 'The state directory is in use',
+    disposition: 'operator',
+    cause: 'Another process of a role works with this state directory.',
+    remedy: 'Stop it, or give this role a state directory of its own.',
+  },
+  GW2204: {
+    title: 'Image and state do not belong together',
+    disposition: 'operator',
+    cause:
+      'A volume begins with neither, or goes on with both. An image with content would not be at the DR; a state without its image would be an empty volume; a role without its state would vote as if it had promised nothing.',
+    remedy:
+      'Give the --image and --state that belong together. The first time, on all three: --create, with a --state directory and an --image that are not there yet.',
+  },
+  GW2301: {
+    title: 'This is no registry hive',
+    disposition: 'operator',
+    cause:
+      'The file does not begin like a Windows registry hive, is one of its logs, or has a version that is not known.',
+    remedy: 'Give the file SYSTEM (or SOFTWARE) of Windows\\System32\\config, from Windows 2000 or newer.',
+  },
+  GW2302: {
+    title: 'The registry hive is damaged',
+    disposition: 'operator',
+    cause: 'Something in the hive contradicts its format: an offset, a size, a list or a name. Nothing was written.',
+    remedy:
+      'Copy the file again while nobody writes it (a shadow copy, or `reg save HKLM\\SYSTEM FILE`). If Windows itself runs on it, report the message.',
+  },
+  GW2303: {
+    title: 'The registry hive was not closed cleanly',
+    disposition: 'operator',
+    cause:
+      'It was copied while Windows wrote it, or Windows crashed, and the logs beside it (LOG1, LOG2) are missing or do not complete it.',
+    remedy:
+      'Copy the hive together with its logs from one shadow copy, or take a clean one with `reg save HKLM\\SYSTEM FILE` or a clean shutdown.',
+  },
+  GW2304: {
+    title: 'The two systems are not the same Windows',
+    disposition: 'operator',
+    cause:
+      'Version, build, edition kind or processor architecture of source and target differ or are not known. Drivers of the one need not work in the other.',
+    remedy:
+      'Install the Windows of the source on the target, same build. Where the hives SOFTWARE cannot be given, --same-windows says that you made sure.',
+  },
+  GW2305: {
+    title: 'The registry hive cannot be made',
+    disposition: 'operator',
+    cause: 'A hive lacks what every SYSTEM hive has, or the result would not fit into the format.',
+    remedy: 'The message names what is missing or too large. Check that both files are SYSTEM hives of a Windows.',
+  },
+  GW2401: {
+    title: 'Files cannot be moved on this platform',
+    disposition: 'operator',
+    cause: '`relocate` uses calls of 64-bit Linux that this system has not, or may not use.',
+    remedy: 'Run it on 64-bit Linux 5.8 or newer, as root.',
+  },
+  GW2402: {
+    title: 'A directory of the source cannot be read',
+    disposition: 'operator',
+    cause: 'The directory that --map names is not there, is no directory, or may not be read.',
+    remedy: 'Correct --map, and run the agent as root.',
+  },
+  GW2403: {
+    title: 'Source and target do not fit together',
+    disposition: 'operator',
+    cause: 'They are of versions that speak differently, or a directory of --map leads out of the root of the target.',
+    remedy: 'Use the same version on both sides; the directories of the target are below its --root.',
+  },
+  GW2404: {
+    title: 'The root of the target holds something else',
+    disposition: 'operator',
+    cause: 'A directory that would be written is not empty, or holds another move than this one.',
+    remedy: 'Choose an empty --root. To go on with a move, use the --state and --map that it was begun with.',
+  },
+  GW2405: {
+    title: 'The services of the target run, or may run',
+    disposition: 'operator',
+    cause:
+      'Files were to be sent, or a cutover begun, while the target has the services, or after a command that starts or stops them failed there. Nothing is written under services that run.',
+    remedy:
+      '`godwit relocate status` says who has the services. `rollback` stops those of the target and gives them back to the source.',
+  },
+  GW2406: {
+    title: 'Nobody said how services are started or stopped',
+    disposition: 'operator',
+    cause:
+      'A cutover needs --stop-command with --resume-command, or --freeze-cgroup, of the agent, and --start-command with --stop-command of `receive`.',
+    remedy:
+      'Start agent and `receive` again with these flags; nothing that was sent is sent again. A side without services takes the command `true`.',
+  },
+  GW2407: {
+    title: 'The one-file command cannot run on this system',
+    disposition: 'operator',
+    cause:
+      'The C library of this system is older than what the file was built for, or the native parts that it carries could not be unpacked, or may not be loaded from where they were unpacked.',
+    remedy:
+      'The message says which. Native parts are unpacked below $XDG_CACHE_HOME or ~/.cache: set XDG_CACHE_HOME to a directory of your own on a file system that is not mounted noexec. On an older system run Godwit with a Node of its own.',
+  },
+  GW2411: {
+    title: 'The moved system cannot be adapted',
+    disposition: 'operator',
+    cause:
+      'It is no Debian or Ubuntu, its initramfs is not made by initramfs-tools, it has no kernel, or it lacks the GRUB that the firmware of the target starts.',
+    remedy:
+      'Install on the source what the message names (grub-pc-bin for BIOS, grub-efi-amd64-bin for UEFI) and move it again. Of other distributions, move directories.',
+  },
+  GW2412: {
+    title: 'The disks of the target are not as they must be',
+    disposition: 'operator',
+    cause: 'The root, or /boot/efi for UEFI, is not mounted below --root, or is not on a disk with partitions.',
+    remedy:
+      'Mount the file systems of the target below --root as the moved system is to have them, and name its swap with --swap.',
+  },
+  GW2413: {
+    title: 'No driver for the target',
+    disposition: 'operator',
+    cause:
+      'A kernel of the moved system has no driver for a disk or network card of the target; cloud kernels lack many.',
+    remedy: 'Install the general kernel on the source (linux-image-amd64, linux-image-generic) and move it again.',
+  },
+  GW2414: {
+    title: 'It is not known which network card stands for which',
+    disposition: 'operator',
+    cause: 'The moved system configures other cards than the target has, or more than one.',
+    remedy: 'Say it with --nic NAME=MAC for each; the message names both sides.',
+  },
+  GW2421: {
+    title: 'A rehearsal cannot be made here',
+    disposition: 'operator',
+    cause:
+      'Programs are missing, the processor is another one, the file systems of the moved system could not be frozen or cloned, or there is nowhere to write beside them.',
+    remedy: 'The message says which; packages are named as Debian and Ubuntu call them.',
+  },
   GW3001: {
     title: 'The connection was lost',
     disposition: 'retry',
@@ -154,19 +360,37 @@ export const CODES = {
     title: 'The source no longer has the changes needed',
     disposition: 'resnapshot',
     cause: 'The oplog rolled past the position reached, for example because Godwit was stopped for too long.',
-    remedy: 'Start a new run into an empty target. A larger oplog, or a shorter stop, avoids it.',
+    remedy:
+      '`godwit migrate run --resync` compares both sides, copies again only what differs, and goes on from now (docs/how-to/lost-log.md). A larger oplog, or a shorter stop, avoids it.',
   },
   GW4002: {
     title: 'The change spool is damaged',
     disposition: 'operator',
     cause: 'A block of the spool on disk does not match its checksum, and it is not the torn end of the file.',
-    remedy: 'Check the disk. The run can go on if the source still has the changes; otherwise start a new run.',
+    remedy:
+      'Check the disk. Then `godwit migrate run --resync` compares both sides, copies again only what differs, and goes on from now.',
   },
   GW4003: {
     title: 'The disk of the state directory is full',
     disposition: 'operator',
     cause: 'The change spool or the run state could not be written.',
     remedy: 'Free space or move --state to a larger disk, then resume. Nothing was lost.',
+  },
+  GW4004: {
+    title: 'A resync would delete most of what the target holds',
+    disposition: 'operator',
+    cause:
+      'The log is lost, `--resync` is given, and the side that is followed now has less than half of the documents of the other one.',
+    remedy:
+      'Look which side is right before anything else. If the followed one is: drop the chosen namespaces of the other and start a new run under another name. Nothing was changed.',
+  },
+  GW4006: {
+    title: 'The kept log cannot be gone on with',
+    disposition: 'operator',
+    cause:
+      '`godwit migrate spool` was stopped for longer than the source remembers: between the end of the kept log and the beginning of the source’s there are changes that nobody has.',
+    remedy:
+      'What is kept stays good for runs that end before the gap. Start a new one in another folder, with a new first time point.',
   },
   GW5001: {
     title: 'The target refused a document',
@@ -226,6 +450,52 @@ export const CODES = {
     cause: 'A statement failed for a reason that neither repeating nor leaving out a row can cure.',
     remedy: "Read the database's words in the message; nothing of the transaction was kept.",
   },
+  GW5201: {
+    title: 'The volume failed',
+    disposition: 'operator',
+    cause: 'The file or device behind a volume could not be read, written or made durable.',
+    remedy:
+      'Look at the disk. After a flush that failed all later ones fail too, until the volume is opened again: nobody can say what of the writes before is on the disk.',
+  },
+  GW5202: {
+    title: 'The block server refused a request',
+    disposition: 'operator',
+    cause: 'A read, write or flush of a volume over NBD was answered with an error.',
+    remedy: 'The message names the error; the log of that server says more.',
+  },
+  GW5203: {
+    title: 'The block server breaks the protocol',
+    disposition: 'operator',
+    cause: 'What came from the server is not NBD, or answers nothing that was asked.',
+    remedy: 'Check that the address is the block server’s; report it with both versions if it is.',
+  },
+  GW5401: {
+    title: 'The target refused a file',
+    disposition: 'operator',
+    cause: 'A file could not be made, written or given its metadata on the target.',
+    remedy: 'Mend what the message names, then run the agent again: what is there already is not sent again.',
+  },
+  GW5402: {
+    title: 'The disk of the target is full',
+    disposition: 'operator',
+    cause: 'There is no room for another file below the root of the target.',
+    remedy: 'Make room, then run the agent again: what is there already is not sent again.',
+  },
+  GW5403: {
+    title: 'A command that starts or stops services failed',
+    disposition: 'operator',
+    cause: 'It ended with another code than 0, or took longer than --command-timeout.',
+    remedy:
+      'The details hold the command and the end of what it said. It must also succeed when there is nothing left for it to do.',
+  },
+  GW5411: {
+    title: 'A step of the adaptation failed',
+    disposition: 'operator',
+    cause:
+      'A program of the moved system (update-initramfs, grub-install, update-grub) ended with an error, or its result lacks something.',
+    remedy:
+      'The message has its words. Mend that (mostly room in /boot) and run the command again; `--undo` takes everything back.',
+  },
   GW6001: {
     title: 'Source and target differ',
     disposition: 'operator',
@@ -249,6 +519,21 @@ export const CODES = {
     disposition: 'operator',
     cause: 'A column, type, collation, index or trigger differs from what was recorded when the remodel was created.',
     remedy: 'Undo the change, or accept it with `godwit remodel doctor --accept-shape` after checking the transforms.',
+  },
+  GW6401: {
+    title: 'The copy is not proven',
+    disposition: 'operator',
+    cause:
+      'Files went on changing while they were read, could not be read, or differ. Changes during a copy are not captured: rounds follow them, and these did not come to an end.',
+    remedy:
+      'The message and `--json` name the files. Stop what writes them, or leave them out, then run the agent again: only what changed is sent.',
+  },
+  GW6402: {
+    title: 'The rehearsal failed',
+    disposition: 'operator',
+    cause: 'The clone of the moved system did not come up, or not every probe was answered in time.',
+    remedy:
+      'The table says what answered; the serial log holds all that the clone said. The moved system is as it was: mend it on the source, let a round pass, and rehearse again. On a machine without KVM allow a longer --timeout.',
   },
   GW7001: {
     title: 'Another process runs this run',
@@ -304,6 +589,130 @@ export const CODES = {
     cause: 'The guard is set to `reject` and a statement changed the old table outside of `write`.',
     remedy:
       'Use `write` of the library for it, or set the guard to `capture` with `godwit remodel doctor --guard capture`.',
+  },
+  GW7010: {
+    title: 'A member could not be frozen',
+    disposition: 'operator',
+    cause:
+      'The member gave no lock in time, refused it, or the process that watches over the lock did not start. It is not locked.',
+    remedy: 'Mend what the message names and repeat the command, or leave --freeze out.',
+  },
+  GW7011: {
+    title: 'A member may still be locked',
+    disposition: 'operator',
+    cause: 'The member that was frozen could not be reached to unlock it.',
+    remedy:
+      'Run `godwit migrate unfreeze` as soon as the member can be reached. By hand: `db.fsyncUnlock()` there, or start its mongod again.',
+  },
+  GW7012: {
+    title: 'The primary is alive',
+    disposition: 'operator',
+    cause: 'A promotion was asked for while the primary holds a lease of the DR or of the auxiliary.',
+    remedy: 'Stop the primary first, or wait until its lease is over; then promote again.',
+  },
+  GW7013: {
+    title: 'The DR has missed operations',
+    disposition: 'operator',
+    cause: 'The DR was away, and what it missed has not come back to it yet.',
+    remedy:
+      'Bring the primary back and let it resynchronise; or promote by force, knowing that the volume is as of a moment that never was.',
+  },
+  GW7014: {
+    title: 'This primary does not lead any more',
+    disposition: 'operator',
+    cause: 'The DR was promoted. Nothing is read from or written to the old primary.',
+    remedy: 'Use the volume at the DR; give this side back to it as its copy.',
+  },
+  GW7015: {
+    title: 'A disk of a protected volume failed',
+    disposition: 'operator',
+    cause: 'Ring, order, state or image could not be read, written or synced. The role ended: it does not guess.',
+    remedy: 'Mend the disk or make room, then start the role again; it goes on from what is durable.',
+  },
+  GW7017: {
+    title: 'There is no primary to give the volume back to',
+    disposition: 'operator',
+    cause: 'The DR leads, and no primary answered it in time.',
+    remedy:
+      'Start the old primary on its old state, or a new machine with `primary --create --replace`; then ask again. The DR serves the volume until then.',
+  },
+  GW7018: {
+    title: 'Data of the promoted volume is at the auxiliary, which does not answer',
+    disposition: 'operator',
+    cause:
+      'The DR took over and serves the volume while what it lacks is fetched. A read needed some of it, and the auxiliary gave nothing for half a minute.',
+    remedy:
+      'Bring the auxiliary, or the way to it, back; what it holds is fetched then. Until it is, do not give up the auxiliary.',
+  },
+  GW7019: {
+    title: 'The DR cannot be compared now',
+    disposition: 'operator',
+    cause: 'The DR does not answer, or it was away and has not got back yet what it missed.',
+    remedy:
+      'Look at `godwit protect status` on the primary; when its mode is `full` and nothing is to be sent again, ask again.',
+  },
+  GW7020: {
+    title: 'That moment cannot be reached',
+    disposition: 'operator',
+    cause:
+      'The undo log of the DR does not go back so far, or the image was no state of the volume then, or the DR leads.',
+    remedy:
+      '`godwit protect status` on the DR says which moments can be reached; a larger --rewind keeps more of them.',
+  },
+  GW7031: {
+    title: 'The volume was served nowhere for too long',
+    disposition: 'operator',
+    cause:
+      'An attached volume lost its server, and none of its addresses served it within --grace. Its users have been told that it failed, and nothing is sent to it any more: somebody else may use it by now.',
+    remedy:
+      'Find out where the volume is served, check the file system, and attach anew. A longer --grace waits longer.',
+  },
+  GW7032: {
+    title: 'The auxiliary or the DR is new, and not complete yet',
+    disposition: 'operator',
+    cause:
+      'It was put in the place of one whose disk was lost (`--create --replace`), and has not got everything from the primary yet. Nobody can take over with it.',
+    remedy:
+      'Keep the primary running until `status` shows that it is complete. If the primary is lost, too, two failures came together: `promote --force` on a complete DR gives what it has.',
+  },
+  GW7033: {
+    title: 'The primary keeps the lead',
+    disposition: 'operator',
+    cause:
+      'A planned promotion was asked for, and the primary could not give up the lead, or the DR could not take it within --stall. The primary leads on, and writers go on there.',
+    remedy:
+      'Look at `status` of all three: all must be counted on (mode full), and the DR must have everything. Then ask again, perhaps with a longer --stall. Without a living primary: `promote` without --planned.',
+  },
+  GW7034: {
+    title: 'The volume does not grow',
+    disposition: 'operator',
+    cause:
+      'The size that was asked for is not larger than the volume, which never shrinks; or the primary does not lead, or the DR is not counted on or has no room.',
+    remedy:
+      'The message says which. What had made room already keeps it; ask again with the same size when the DR is there.',
+  },
+  GW7401: {
+    title: 'The cutover was undone',
+    disposition: 'operator',
+    cause:
+      'Services could not be stopped or started, the last changes were not sent and proved within --max-stall, or both sides differ. The source’s services go on; those of the target do not run.',
+    remedy:
+      'Mend what the message names, then cut over again. `godwit relocate status` shows that the source is followed.',
+  },
+  GW7402: {
+    title: 'The services of the source do not go on',
+    disposition: 'operator',
+    cause:
+      'A cutover was undone, the target’s services do not run, and those of the source could not be made to go on.',
+    remedy: 'Mend what the message names, then `godwit relocate rollback` once more, or start the agent again.',
+  },
+  GW7403: {
+    title: 'The last changes took longer than allowed',
+    disposition: 'operator',
+    cause:
+      'After the source’s services stood still, sending and proving what was left took longer than --max-stall or --freeze-files.',
+    remedy:
+      'Wait until `godwit relocate status` shows a short last round, or allow a longer stall. `cutover --dry-run` shows the last round.',
   },
   GW8001: {
     title: 'Stopped on request',

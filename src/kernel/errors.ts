@@ -41,9 +41,13 @@ export function isAborted(error: unknown): boolean {
 
 /** Throws GW8001 when the signal is set: the one way loops notice a stop. */
 export function throwIfAborted(signal: AbortSignal): void {
-  if (!signal.aborted) return;
-  if (signal.reason instanceof GodwitError) throw signal.reason;
-  throw new GodwitError('GW8001', 'Stopped on request', { cause: signal.reason });
+  if (signal.aborted) throw abortedBy(signal);
+}
+
+/** The error of a signal that is set: its own reason where that is one of ours. */
+export function abortedBy(signal: AbortSignal): GodwitError {
+  if (signal.reason instanceof GodwitError) return signal.reason;
+  return new GodwitError('GW8001', 'Stopped on request', { cause: signal.reason });
 }
 
 /** A condition that the code rules out; a failure is a bug in Godwit (GW9001). */

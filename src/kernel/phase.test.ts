@@ -48,6 +48,7 @@ test('what must not be skipped is not', () => {
     'copying',
     'following',
     'verified',
+    'resyncing',
     'rolled-back',
   ]);
 });

@@ -7,11 +7,13 @@ export const NEXT = {
   /** Planned and checked; nothing has been touched. */
   created: ['copying', 'cancelled'],
   /** The snapshot is being read while the log is spooled. */
-  copying: ['following', 'cancelled'],
+  copying: ['following', 'resyncing', 'cancelled'],
   /** The copy is complete; the log is applied as it comes. */
-  following: ['verified', 'fencing', 'cancelled'],
+  following: ['verified', 'fencing', 'resyncing', 'cancelled'],
   /** A proof of equality holds; the log is still applied. */
-  verified: ['following', 'fencing', 'cancelled'],
+  verified: ['following', 'fencing', 'resyncing', 'cancelled'],
+  /** The log since the last checkpoint is lost: both sides are compared and what differs is copied again. */
+  resyncing: ['following', 'cancelled'],
   /** The old side is being made to refuse writes. */
   fencing: ['draining', 'unfencing'],
   /** The last changes are applied and proved. */
@@ -21,7 +23,9 @@ export const NEXT = {
   /** A cutover is being undone before its switch: the source serves again. */
   unfencing: ['following'],
   /** Applications use the target; changes flow back to the source. */
-  switched: ['confirmed', 'rolling-back'],
+  switched: ['confirmed', 'rolling-back', 'resyncing-back'],
+  /** The log of the flow back is lost: the same, from target to source. */
+  'resyncing-back': ['switched'],
   /** The target's changes are drained to the source and the entry goes back. */
   'rolling-back': ['rolled-back', 'switched'],
   /** Applications use the source again; the target is out of date until followed. */

@@ -99,3 +99,10 @@ export class Throttle {
     this.#filledAt = now;
   }
 }
+
+/** A throttle for a rate that somebody asked for with `--max-rate`, in whatever is taken from it; undefined: no limit. */
+export function throttleOf(maxRate: number | undefined, clock: Clock): Throttle {
+  const throttle = new Throttle(clock);
+  if (maxRate !== undefined) throttle.limit(maxRate, '--max-rate');
+  return throttle;
+}

@@ -10,7 +10,7 @@
  */
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { DatabaseSync } from '@photostructure/sqlite';
-import { GodwitError } from '../kernel/errors.ts';
+import { type ErrorDetails, GodwitError } from '../kernel/errors.ts';
 import { guarded, isBusy, translateFailure } from './failures.ts';
 import { FILE_MODE, type RunPaths, runPaths } from './run-dir.ts';
 
@@ -18,6 +18,9 @@ import { FILE_MODE, type RunPaths, runPaths } from './run-dir.ts';
 export interface RunLock extends Disposable {
   release(): void;
 }
+
+/** Where a lock is, and the pid of its holder for the message. */
+type LockPaths = Pick<RunPaths, 'lock' | 'lockOwner'>;
 
 /** Outlasts a `runLockHolder` of another process that looks at the same moment. */
 const WAIT_MS = 250;
@@ -30,16 +33,17 @@ export function acquireRunLock(stateDir: string, run: string): RunLock {
   const paths = runPaths(stateDir, run);
   if (!existsSync(paths.dir))
     throw new GodwitError('GW1002', `There is no run ${run} in ${stateDir}`, { details: { stateDir, run } });
+  return acquireLock(paths, `Run ${run}`, { run });
+}
+
+/** Takes the lock of a folder, which must be there. */
+export function acquireLock(paths: LockPaths, what: string, details: ErrorDetails = {}): RunLock {
   const db = tryLock(paths, WAIT_MS);
   if (db === undefined) {
     const pid = ownerPid(paths);
-    throw new GodwitError(
-      'GW7001',
-      `Run ${run} is held by ${pid === undefined ? 'another process' : `process ${pid}`}`,
-      {
-        details: { run, pid: pid ?? null },
-      },
-    );
+    throw new GodwitError('GW7001', `${what} is held by ${pid === undefined ? 'another process' : `process ${pid}`}`, {
+      details: { ...details, pid: pid ?? null },
+    });
   }
   held.add(db);
   let released = false;
@@ -61,7 +65,11 @@ export function acquireRunLock(stateDir: string, run: string): RunLock {
 
 /** Whether a living process runs this run, and which: what `status` asks. Pid undefined when it has not said so yet. */
 export function runLockHolder(stateDir: string, run: string): { readonly pid: number | undefined } | undefined {
-  const paths = runPaths(stateDir, run);
+  return lockHolder(runPaths(stateDir, run));
+}
+
+/** The same for the lock of any folder. */
+export function lockHolder(paths: LockPaths): { readonly pid: number | undefined } | undefined {
   if (!existsSync(paths.lock)) return undefined;
   const db = tryLock(paths, 0);
   if (db === undefined) return { pid: ownerPid(paths) };
@@ -70,7 +78,7 @@ export function runLockHolder(stateDir: string, run: string): { readonly pid: nu
 }
 
 /** The database with an exclusive transaction open, or undefined when another has it. */
-function tryLock(paths: RunPaths, waitMs: number): InstanceType<typeof DatabaseSync> | undefined {
+function tryLock(paths: LockPaths, waitMs: number): InstanceType<typeof DatabaseSync> | undefined {
   const db = guarded(paths.lock, () => new DatabaseSync(paths.lock, { timeout: waitMs }));
   try {
     db.exec('BEGIN EXCLUSIVE');
@@ -82,7 +90,7 @@ function tryLock(paths: RunPaths, waitMs: number): InstanceType<typeof DatabaseS
   }
 }
 
-function ownerPid(paths: RunPaths): number | undefined {
+function ownerPid(paths: LockPaths): number | undefined {
   try {
     const pid = Number.parseInt(readFileSync(paths.lockOwner, 'utf8'), 10);
     return Number.isSafeInteger(pid) ? pid : undefined;

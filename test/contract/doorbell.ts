@@ -182,7 +182,8 @@ export function describeDoorbellContract(name: string, startSubject: () => Promi
       await waitFor(() => listener.has(['stubborn']), { ...PATIENCE, what: 'the answer to succeed' });
       await listener.stop();
       expect(bell.counts).toMatchObject({ failedAnswers: 5, answered: 1 });
-      expect(faults).toEqual(Array(5).fill(wrong));
+      // A connection lost meanwhile is told, too: the broker's affair, not that of the answers.
+      expect(faults.filter((fault) => fault === wrong)).toHaveLength(5);
       // At least 50 + 100 + 200 + 400 + 800 ms, less what timers are early: no hot loop, however fast the machine.
       expect((triedAt.at(-1) ?? 0) - (triedAt[0] ?? 0)).toBeGreaterThan(1_400);
       await expectHeld(remodel, 0);

@@ -7,10 +7,13 @@ import {
   type CollectionSpec,
   createCollection,
   MongoCopier,
+  MongoResyncer,
   makeSelection,
   OplogApplier,
   OplogSource,
   planChunks,
+  planScan,
+  type ResyncFindings,
   readCatalog,
   reconcileViews,
   type Selection,
@@ -64,7 +67,7 @@ export class MongoRoom {
   readonly db: string;
   readonly selection: Selection;
   readonly #appliers: OplogApplier[] = [];
-  readonly #copiers: MongoCopier[] = [];
+  readonly #copiers: { close(): void }[] = [];
 
   constructor(world: MongoWorld, db: string) {
     this.world = world;
@@ -109,22 +112,40 @@ export class MongoRoom {
     }
   }
 
+  /** Each collection as one chunk in the order on disk. */
+  async scans(catalog: Catalog): Promise<Chunk[]> {
+    const scans: Chunk[] = [];
+    for (const spec of catalog.collections)
+      scans.push({ ...(await planScan(this.world.source, spec)), id: scans.length });
+    return scans;
+  }
+
   copier(catalog: Catalog): MongoCopier {
+    const copier = new MongoCopier(this.#copyOptions(catalog));
+    this.#copiers.push(copier);
+    return copier;
+  }
+
+  resyncer(catalog: Catalog, onRepaired: (spec: CollectionSpec, found: ResyncFindings) => void): MongoResyncer {
+    const resyncer = new MongoResyncer({ ...this.#copyOptions(catalog), onRepaired, onRecopied: () => undefined });
+    this.#copiers.push(resyncer);
+    return resyncer;
+  }
+
+  #copyOptions(catalog: Catalog) {
     const specs = new Map<string, CollectionSpec>(catalog.collections.map((spec) => [spec.uuid, spec]));
-    const copier = new MongoCopier({
+    return {
       source: this.world.source,
       target: this.world.target,
       readFrom: 'primary',
-      unit: (uuid) => {
+      unit: (uuid: string) => {
         const spec = specs.get(uuid)!;
         return { spec, target: { db: this.db, collection: spec.name } };
       },
       notBefore: catalog.position,
       throttle: new Throttle(systemClock),
       rememberStart: () => undefined,
-    });
-    this.#copiers.push(copier);
-    return copier;
+    } as const;
   }
 
   startOf(catalog: Catalog): ApplierStart {

@@ -1,7 +1,7 @@
-import { Double, deserialize, serialize, Timestamp } from 'bson';
-import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
-import { MongoVerifier, type TrackedCollection } from '../../src/adapters/mongodb/index.ts';
-import type { Chunk, LogBlock } from '../../src/kernel/ports.ts';
+import { type Document, Double, deserialize, Int32, MaxKey, MinKey, serialize, Timestamp } from 'bson';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { MongoVerifier, type ResyncFindings, type TrackedCollection } from '../../src/adapters/mongodb/index.ts';
+import type { Chunk, ChunkCopier, LogBlock } from '../../src/kernel/ports.ts';
 import type { Position } from '../../src/kernel/position.ts';
 import { describeChangeSourceContract } from './change-source.ts';
 import { describeChunkCopierContract } from './chunk-copier.ts';
@@ -113,11 +113,12 @@ async function seeded() {
   return { here, things, catalog, chunks, docs: docs + 1 };
 }
 
-describeChunkCopierContract('MongoCopier', async () => {
-  const { here, things, catalog, chunks, docs } = await seeded();
+type Seeded = Awaited<ReturnType<typeof seeded>>;
+
+async function copierSubject({ here, things, chunks, docs }: Seeded, copier: ChunkCopier) {
   const firstIds = (await things.find({}, { projection: { _id: 1 } }).toArray()).map(({ _id }) => _id);
   return {
-    copier: here.copier(catalog),
+    copier,
     chunks,
     docs,
     source: () => here.dump('source'),
@@ -131,7 +132,155 @@ describeChunkCopierContract('MongoCopier', async () => {
       await here.from.dropDatabase();
     },
   };
+}
+
+describeChunkCopierContract('MongoCopier', async () => {
+  const made = await seeded();
+  return copierSubject(made, made.here.copier(made.catalog));
 });
+
+describe.each([
+  ['in the order of keys', false],
+  ['in the order on disk', true],
+] as const)('%s', (_order, scan) => {
+  describeChunkCopierContract('MongoResyncer', () => resyncSubject(scan));
+});
+
+async function resyncSubject(scan: boolean) {
+  const made = await seeded();
+  const { here, catalog } = made;
+  // The target holds something else in places.
+  const old = here.copier(catalog);
+  for (const chunk of made.chunks.slice(1)) await old.copy(chunk, () => undefined, never);
+  const there = here.to.collection<{ _id: number | string; text?: string }>('things');
+  await there.updateMany({ _id: { $mod: [7, 2] } } as never, { $set: { text: 'old' } });
+  await there.deleteMany({ _id: { $mod: [7, 3] } } as never);
+  await there.insertMany(Array.from({ length: 100 }, (_, i) => ({ _id: i + 0.5 })));
+  const chunks = scan ? await here.scans(catalog) : made.chunks;
+  return copierSubject(
+    { ...made, chunks },
+    here.resyncer(catalog, () => undefined),
+  );
+}
+
+test.each([false, true])(
+  'MongoResyncer: every kind of document is put right to the byte, and nothing else is written (scan: %s)',
+  async (scan) => {
+    const here = room();
+    const odd = here.from.collection<Document>('odd');
+    const write = async (of: 'old' | 'new', db = here.from) => {
+      const collection = db.collection<Document>('odd');
+      const isNew = of === 'new';
+      await collection.deleteMany({});
+      const docs: Document[] = [
+        { _id: 1, n: isNew ? new Double(1) : new Int32(1) },
+        { _id: 2, n: isNew ? new Double(-0) : new Double(0) },
+        { _id: isNew ? new Double(3) : new Int32(3), note: 'the key is of another type' },
+        { _id: 4, zero: new Timestamp(isNew ? 0n : 5n) },
+        { _id: { a: 1, b: isNew ? 2 : 3 } },
+        { _id: Number.NaN, of },
+        { _id: new MinKey(), of },
+        { _id: new MaxKey(), of },
+        { _id: 'fields', ...(isNew ? { a: 1, b: 2 } : { b: 2, a: 1 }) },
+        { _id: 'same', big: 'x'.repeat(100_000) },
+        { _id: 'large', big: of.repeat(5_000_000) },
+        { _id: isNew ? 'only new' : 'only old' },
+      ];
+      for (const doc of docs) await collection.insertOne(doc);
+      // Names that begin with a dollar sign come in by an update only.
+      await collection.updateOne({ _id: 1 as never }, [
+        { $replaceWith: { $setField: { field: { $literal: '$d' }, input: '$$ROOT', value: of } } },
+      ]);
+    };
+    await write('old', here.to);
+    await write('new');
+    await odd.updateOne({ _id: 4 as never }, [{ $set: { n: 1 } }]);
+    const catalog = await here.catalog();
+    const found: ResyncFindings[] = [];
+    const resync = async () => {
+      const resyncer = here.resyncer(catalog, (_spec, one) => void found.push(one));
+      const chunks = scan ? await here.scans(catalog) : await here.chunks(catalog, 1e6);
+      for (const chunk of chunks) await resyncer.copy(chunk, () => undefined, never);
+      const sum = (name: keyof ResyncFindings) => found.reduce((n, one) => n + one[name], 0);
+      const total = { missing: sum('missing'), extra: sum('extra'), different: sum('different') };
+      found.length = 0;
+      return total;
+    };
+    // By their keys, two of different types are two documents; in order, they are one that is different.
+    expect(await resync()).toEqual(
+      scan ? { missing: 3, extra: 3, different: 8 } : { missing: 2, extra: 2, different: 9 },
+    );
+    expect(await here.dump('target')).toEqual(await here.dump('source'));
+    expect(await resync()).toEqual({ missing: 0, extra: 0, different: 0 });
+  },
+);
+
+test('MongoResyncer: unique values that changed hands unseen are put in place together', async () => {
+  const here = room();
+  const there = here.to.collection<Document>('things');
+  const things = here.from.collection<Document>('things');
+  const docs = Array.from({ length: 50 }, (_, i) => ({ _id: i, u: i }));
+  await there.insertMany(docs as never[]);
+  await there.createIndex({ u: 1 }, { unique: true });
+  // Everybody has the next one's value; who is far off has the first one's.
+  await things.insertMany(docs.map(({ _id }) => ({ _id, u: (_id + 1) % 50 })) as never[]);
+  await things.createIndex({ u: 1 }, { unique: true });
+  const catalog = await here.catalog();
+  let different = 0;
+  const resyncer = here.resyncer(catalog, (_spec, found) => {
+    different += found.different;
+  });
+  for (const chunk of await here.chunks(catalog, 1_000)) await resyncer.copy(chunk, () => undefined, never);
+  expect(await here.dump('target')).toEqual(await here.dump('source'));
+  expect(different).toBeGreaterThan(0);
+});
+
+test('MongoResyncer: what a scan cannot tell is found in the order of keys', async () => {
+  const here = room();
+  const things = here.from.collection<Document>('things');
+  // Every document differs, and another collection has keys that are too long for a scan.
+  await things.insertMany(Array.from({ length: 20_000 }, (_, i) => ({ _id: i, n: 1 })) as never[]);
+  await here.to
+    .collection<Document>('things')
+    .insertMany(Array.from({ length: 20_000 }, (_, i) => ({ _id: i })) as never[]);
+  await here.from.collection<Document>('long').insertMany([{ _id: 'x'.repeat(200) }, { _id: 'y' }] as never[]);
+  const catalog = await here.catalog();
+  await here.createAll(catalog);
+  const found = { missing: 0, extra: 0, different: 0 };
+  let docs = 0;
+  const resyncer = here.resyncer(catalog, (_spec, one) => {
+    for (const name of ['missing', 'extra', 'different'] as const) found[name] += one[name];
+  });
+  for (const chunk of await here.scans(catalog)) {
+    await resyncer.copy(
+      chunk,
+      (more) => {
+        docs += more;
+      },
+      never,
+    );
+  }
+  expect(await here.dump('target')).toEqual(await here.dump('source'));
+  expect(found).toEqual({ missing: 2, extra: 0, different: 20_000 });
+  expect(docs).toBe(20_002);
+});
+
+test.each([false, true])(
+  'MongoResyncer: under a collation, keys that are equal but not the same are exchanged (scan: %s)',
+  async (scan) => {
+    const here = room();
+    const collation = { locale: 'en', strength: 2 };
+    for (const db of [here.from, here.to]) await db.createCollection('words', { collation });
+    const words = (db: typeof here.from) => db.collection<Document>('words');
+    await words(here.from).insertMany(['a', 'B', 'c', 'é', 'zz'].map((_id) => ({ _id, n: 1 })) as never[]);
+    await words(here.to).insertMany(['A', 'b', 'c', 'D', 'é'].map((_id) => ({ _id, n: 1 })) as never[]);
+    const catalog = await here.catalog();
+    const resyncer = here.resyncer(catalog, () => undefined);
+    const chunks = scan ? await here.scans(catalog) : await here.chunks(catalog, 1e6);
+    for (const chunk of chunks) await resyncer.copy(chunk, () => undefined, never);
+    expect(await here.dump('target')).toEqual(await here.dump('source'));
+  },
+);
 
 describeChunkVerifierContract('MongoVerifier', async () => {
   const { here, catalog, chunks, docs } = await seeded();

@@ -21,6 +21,24 @@ export async function layOut(db: Db): Promise<void> {
   for (let i = 0; i < 20; i += 1) await db.collection('ring').insertOne({ i });
   await db.createCollection('recent', { viewOn: 'orders', pipeline: [{ $match: { n: { $gt: 10 } } }] });
   await db.collection('quiet').insertOne({ still: true });
+  await db.collection('silent').insertOne({ still: true });
+}
+
+/** What happens while nobody follows: documents of every chunk, names that change places, indexes, options. */
+export async function changeUnseen(db: Db): Promise<void> {
+  const orders = db.collection<Document>('orders');
+  await orders.updateMany({ n: { $mod: [50, 7] } }, { $set: { pad: 'changed unseen' } });
+  await orders.deleteMany({ n: { $mod: [50, 8] } });
+  await orders.insertMany(Array.from({ length: 30 }, (_, i) => ({ _id: `unseen-${i}`, n: -100 - i })) as Document[]);
+  await orders.dropIndex('tags');
+  await orders.createIndex({ tags: 1, n: 1 }, { name: 'tags_n' });
+  await db.collection('quiet').insertOne({ of: 'quiet' });
+  await db.collection('silent').insertOne({ of: 'silent' });
+  await db.collection('quiet').rename('between');
+  await db.collection('silent').rename('quiet');
+  await db.collection('between').rename('silent');
+  for (let i = 0; i < 5; i += 1) await db.collection('ring').insertOne({ unseen: i });
+  await db.command({ collMod: 'recent', viewOn: 'orders', pipeline: [{ $match: { n: { $lt: 10 } } }] });
 }
 
 /** Somebody who writes all the time: documents, and now and then the structure. */

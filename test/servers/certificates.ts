@@ -4,7 +4,7 @@ import { runCommand } from './run-command.ts';
 
 export interface Certificates {
   readonly caFile: string;
-  /** Key and certificate of the server, for localhost and 127.0.0.1. */
+  /** Key and certificate of the server; without other names, for localhost and 127.0.0.1. */
   readonly serverCertKeyFile: string;
   /** Key and certificate of a client. */
   readonly clientCertKeyFile: string;
@@ -12,11 +12,11 @@ export interface Certificates {
   readonly clientSubject: string;
 }
 
-const SERVER_EXTENSIONS = 'subjectAltName=DNS:localhost,IP:127.0.0.1\nextendedKeyUsage=serverAuth,clientAuth\n';
+const LOCAL = 'DNS:localhost,IP:127.0.0.1';
 const CLIENT_EXTENSIONS = 'extendedKeyUsage=clientAuth\n';
 
 /** A throw-away CA and what it signed. Members of a replica set are clients too, hence their two usages. */
-export async function createCertificates(dir: string): Promise<Certificates> {
+export async function createCertificates(dir: string, names = LOCAL): Promise<Certificates> {
   await mkdir(dir, { recursive: true, mode: 0o700 });
   const caFile = join(dir, 'ca.pem');
   const caKey = join(dir, 'ca.key');
@@ -79,7 +79,11 @@ export async function createCertificates(dir: string): Promise<Certificates> {
     return path('pem');
   };
   // Different organisations: a client that looks like a member would be taken for one.
-  const serverCertKeyFile = await sign('server', '/O=Godwit test servers/CN=localhost', SERVER_EXTENSIONS);
+  const serverCertKeyFile = await sign(
+    'server',
+    '/O=Godwit test servers/CN=localhost',
+    `subjectAltName=${names}\nextendedKeyUsage=serverAuth,clientAuth\n`,
+  );
   const clientCertKeyFile = await sign('client', '/O=Godwit test clients/CN=godwit', CLIENT_EXTENSIONS);
   const subject = await openssl(['x509', '-in', clientCertKeyFile, '-noout', '-subject', '-nameopt', 'RFC2253']);
   return { caFile, serverCertKeyFile, clientCertKeyFile, clientSubject: subject.trim().replace(/^subject=\s*/, '') };

@@ -29,6 +29,8 @@ export interface ReplicaSetOptions {
   readonly testCommands?: boolean;
   /** WiredTiger's cache of each member; default 0.25. */
   readonly cacheGB?: number;
+  /** Seconds between checkpoints, default 60. A member keeps its oplog until its next one, however small it is. */
+  readonly checkpointSeconds?: number;
   /** Puts a TCP proxy of ours before each member, for drivers and for the other members alike. */
   readonly proxied?: boolean;
   /** Where to make the set's own directory; default the system's temporary directory. */
@@ -221,6 +223,8 @@ export class ReplicaSet implements AsyncDisposable {
     const { auth, oplogSizeMB = 990, cacheGB = 0.25, testCommands = false, setParameter = {} } = this.#options;
     const args = ['--replSet', this.name, '--bind_ip', '127.0.0.1', '--nounixsocket'];
     args.push('--oplogSize', String(oplogSizeMB), '--wiredTigerCacheSizeGB', String(cacheGB));
+    const { checkpointSeconds } = this.#options;
+    if (checkpointSeconds !== undefined) args.push('--syncdelay', String(checkpointSeconds));
     if (auth !== undefined) args.push('--keyFile', this.#keyFile);
     if (this.#certificates !== undefined) {
       args.push('--tlsMode', 'requireTLS', '--tlsAllowConnectionsWithoutCertificates');

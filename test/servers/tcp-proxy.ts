@@ -6,13 +6,15 @@ export interface TcpProxyOptions {
   /** Where connections are passed on to. */
   readonly port: number;
   readonly host?: string;
+  /** Where it listens; 127.0.0.1 unless told. */
+  readonly listenHost?: string;
 }
 
 /** Bytes held per direction while they are delayed; beyond it the sender is paused. */
 const HELD_BYTES_LIMIT = 4 << 20;
 
 /**
- * A TCP proxy on 127.0.0.1 that misbehaves on request. It lives in this process's event loop and does
+ * A TCP proxy that misbehaves on request. It lives in this process's event loop and does
  * not keep the process alive.
  */
 export async function startTcpProxy(options: TcpProxyOptions): Promise<TcpProxy> {
@@ -30,6 +32,7 @@ export async function startTcpProxy(options: TcpProxyOptions): Promise<TcpProxy>
 export class TcpProxy implements AsyncDisposable {
   readonly #target: { readonly port: number; readonly host: string };
   readonly #server: Server;
+  readonly #listenHost: string;
   readonly #links = new Set<Link>();
   #port = 0;
   #blocked = false;
@@ -37,13 +40,14 @@ export class TcpProxy implements AsyncDisposable {
 
   constructor(options: TcpProxyOptions) {
     this.#target = { port: options.port, host: options.host ?? '127.0.0.1' };
+    this.#listenHost = options.listenHost ?? '127.0.0.1';
     this.#server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => this.#accept(socket));
     this.#server.unref();
   }
 
   /** Called once, by `startTcpProxy`. */
   async listen(port: number): Promise<void> {
-    this.#server.listen({ port, host: '127.0.0.1', exclusive: true });
+    this.#server.listen({ port, host: this.#listenHost, exclusive: true });
     await once(this.#server, 'listening');
     this.#port = port;
   }

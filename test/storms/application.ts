@@ -1,6 +1,6 @@
 /**
- * One process of the application in a storm: does what it is told over its
- * IPC channel, through the library, and says what became of it.
+ * One process of the application, in one storm after the other: does what it is told
+ * over its IPC channel, through the library, and says what became of it.
  */
 import pg from 'pg';
 import { createGodwit, type Draft, type Godwit, GodwitError, postgresStore } from '../../src/remodel.ts';
@@ -10,6 +10,10 @@ import type { Outcome } from './checker.ts';
 import type { Look, Op } from './person.ts';
 
 export type Order =
+  /** The first order of a storm. */
+  | { readonly n: number; readonly kind: 'begin'; readonly db: string; readonly relay: boolean; readonly lie?: Lie }
+  /** The last one. */
+  | { readonly n: number; readonly kind: 'end' }
   | { readonly n: number; readonly kind: 'read'; readonly id: number }
   | {
       readonly n: number;
@@ -25,27 +29,34 @@ export type Order =
 export type Lie = 'stale' | 'lost' | 'resurrected';
 
 /** One of so many reads or writes is a lie. */
-const LIES_EACH = 25;
+const LIES_EACH = 10;
 
 export type Answer =
   | { readonly n: number; readonly kind: 'read'; readonly look?: Look; readonly from: string }
   | { readonly n: number; readonly kind: 'unread'; readonly why: string }
   | { readonly n: number; readonly kind: 'write'; readonly outcome: Outcome; readonly why?: string }
-  | { readonly n: number; readonly kind: 'ready' };
+  | { readonly n: number; readonly kind: 'begun' | 'ended' };
 
-const pool = new pg.Pool({
-  connectionString: process.env['STORM_DB'] as string,
-  max: 6,
-  connectionTimeoutMillis: 5_000,
-});
-pool.on('error', () => undefined);
-// As every application should: the loss of a connection fails the statement that needs it, not the process.
-pool.on('connect', (client) => client.on('error', () => undefined));
+type Begin = Order & { readonly kind: 'begin' };
+type Question = Order & { readonly kind: 'read' | 'write' };
 
-async function open(): Promise<Godwit<pg.PoolClient>> {
+let pool: pg.Pool;
+let godwit: Godwit<pg.PoolClient>;
+let lie: Lie | undefined;
+let seenFirst = new Map<number, Look>();
+let asked = 0;
+
+async function begin(order: Begin): Promise<void> {
+  ({ lie } = order);
+  seenFirst = new Map();
+  pool = new pg.Pool({ connectionString: order.db, max: 6, connectionTimeoutMillis: 5_000 });
+  pool.on('error', () => undefined);
+  // As every application should: the loss of a connection fails the statement that needs it, not the process.
+  pool.on('connect', (client) => client.on('error', () => undefined));
   for (;;) {
     try {
-      return await createGodwit({ store: postgresStore({ pool }), migrations: [subs], relay: false });
+      godwit = await createGodwit({ store: postgresStore({ pool }), migrations: [subs], relay: order.relay });
+      return;
     } catch (error) {
       // The database may be down at this moment: the fault of the storm, not ours.
       if (!(error instanceof GodwitError) || error.disposition !== 'retry') throw error;
@@ -53,7 +64,10 @@ async function open(): Promise<Godwit<pg.PoolClient>> {
   }
 }
 
-const godwit = await open();
+async function end(): Promise<void> {
+  await godwit.close();
+  await pool.end();
+}
 
 async function write(order: Order & { kind: 'write' }): Promise<{ outcome: Outcome; why?: string }> {
   let client: pg.PoolClient;
@@ -86,11 +100,7 @@ async function write(order: Order & { kind: 'write' }): Promise<{ outcome: Outco
   }
 }
 
-const lie = process.env['STORM_LIE'] as Lie | undefined;
-const seenFirst = new Map<number, Look>();
-let asked = 0;
-
-function isLie(order: Order): boolean {
+function isLie(order: Question): boolean {
   if (order.kind === 'read') return lie === 'stale' && ++asked % LIES_EACH === 0;
   if (lie === 'resurrected') return order.parts.some(({ op }) => op.kind === 'delete');
   return lie === 'lost' && ++asked % LIES_EACH === 0;
@@ -174,22 +184,27 @@ function wordsOf(error: unknown): string {
   return error instanceof Error ? `${(error as { code?: string }).code ?? ''} ${error.message}` : String(error);
 }
 
-function answer(what: Answer): void {
-  process.send?.(what);
+async function carry(order: Order): Promise<Answer> {
+  const { n } = order;
+  if (order.kind === 'begin') {
+    await begin(order);
+    return { n, kind: 'begun' };
+  }
+  if (order.kind === 'end') {
+    await end();
+    return { n, kind: 'ended' };
+  }
+  if (order.kind === 'write') return { n, kind: 'write', ...(await write(order)) };
+  try {
+    const { look, from } = await read(order.id);
+    if (!seenFirst.has(order.id)) seenFirst.set(order.id, look);
+    const said = isLie(order) ? seenFirst.get(order.id) : look;
+    return { n, kind: 'read', from, ...(said ? { look: said } : {}) };
+  } catch (error) {
+    return { n, kind: 'unread', why: wordsOf(error) };
+  }
 }
 
-process.on('message', (order: Order) => {
-  const { n } = order;
-  if (order.kind === 'read')
-    read(order.id).then(
-      ({ look, from }) => {
-        if (!seenFirst.has(order.id)) seenFirst.set(order.id, look);
-        const said = isLie(order) ? seenFirst.get(order.id) : look;
-        answer({ n, kind: 'read', from, ...(said ? { look: said } : {}) });
-      },
-      (error: unknown) => answer({ n, kind: 'unread', why: wordsOf(error) }),
-    );
-  else write(order).then((result) => answer({ n, kind: 'write', ...result }));
-});
+// What cannot be opened or closed ends the process: a new one is started in its place.
+process.on('message', async (order: Order) => process.send?.(await carry(order)));
 process.on('disconnect', () => process.exit(0));
-answer({ n: 0, kind: 'ready' });

@@ -7,21 +7,20 @@ import type { Operator } from './operator.ts';
 import { type Look, type Op, textOf } from './person.ts';
 import { Random } from './random.ts';
 
-export const CUSTOMERS = 300;
+export const CUSTOMERS = 150;
 /** Through the library nobody touches these. They are looked at when all is over: until then they may be behind. */
 const RAW = 10;
 /** Born past the library. */
 const FIRST_RAW_BIRTH = 10_001;
 const MOST_RAW_BIRTHS = 6;
 /** Above this nobody writes before the backfill: those are its own. */
-const BUSY = 200;
+const BUSY = 100;
 /** Read and written by everybody at once. */
 const HOT = 8;
 const FIRST_BIRTH = CUSTOMERS + 1;
-const MOST_BIRTHS = 100;
+const MOST_BIRTHS = 60;
 const WORKERS = 4;
-const THINK_MS = 20;
-const RAW_PAUSE_MS = 300;
+const RAW_PAUSE_MS = 200;
 
 export interface Counts {
   writes: number;
@@ -36,6 +35,8 @@ export interface CrowdOptions {
   readonly seed: number;
   readonly applications: readonly Application[];
   readonly operator: Operator;
+  /** The longest pause between two requests of a worker. */
+  readonly thinkMs: number;
   readonly note: (wrong: string) => void;
 }
 
@@ -91,13 +92,13 @@ export class Crowd {
   }
 
   async #work(worker: number): Promise<void> {
-    const { seed, applications } = this.#options;
+    const { seed, applications, thinkMs } = this.#options;
     const random = new Random(seed * 100 + worker);
     const application = applications[worker % applications.length] as Application;
     while (!this.#isOver) {
       if (random.chance(0.55)) await this.#read(random, application);
       else await this.#write(random, application);
-      await sleep(random.between(0, THINK_MS));
+      await sleep(random.between(0, thinkMs));
     }
   }
 

@@ -1,7 +1,7 @@
 /** What happens to the processes of a storm. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { PostgresServer } from '../servers/postgres.ts';
-import type { Application, Command, Log } from './children.ts';
+import type { Application, Log, Running } from './children.ts';
 import type { Broker } from './lane.ts';
 import type { Operator } from './operator.ts';
 import type { Random } from './random.ts';
@@ -26,7 +26,7 @@ export interface FaultOptions {
   readonly broker: Broker | undefined;
   readonly applications: readonly Application[];
   readonly operator: Operator;
-  readonly relay: () => Command | undefined;
+  readonly relay: () => Running | undefined;
   readonly isOver: () => boolean;
   /** Called when it strikes. */
   readonly struck: (kind: FaultKind) => void;

@@ -1,4 +1,4 @@
-/** Servers of storms that come one after the other: each storm has a database of its own and finds them running. */
+/** Servers and processes of storms that come one after the other: each storm has a database of its own and finds them running. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,9 +7,11 @@ import { startNats } from '../servers/nats.ts';
 import { type PostgresServer, startPostgres } from '../servers/postgres.ts';
 import { startRabbitmq } from '../servers/rabbitmq.ts';
 import type { Lie } from './application.ts';
-import type { Log } from './children.ts';
+import { Application, type Log } from './children.ts';
+import { CommandHost } from './command-host.ts';
 import type { Programs } from './programs.ts';
-import { Storm, type StormResult } from './storm.ts';
+import { Random } from './random.ts';
+import { type Hands, Storm, type StormResult } from './storm.ts';
 
 export type BrokerKind = 'none' | 'rabbitmq' | 'nats';
 
@@ -39,11 +41,17 @@ const START: Readonly<Record<Exclude<BrokerKind, 'none'>, () => Promise<Broker>>
 export class Lane {
   readonly #programs: Programs;
   readonly #server: PostgresServer;
+  readonly #hands: Hands;
   readonly #brokers = new Map<BrokerKind, Broker>();
 
   private constructor(programs: Programs, server: PostgresServer) {
     this.#programs = programs;
     this.#server = server;
+    this.#hands = {
+      applications: ['a', 'b'].map((name) => new Application(programs, name)),
+      commands: new CommandHost(programs),
+      relay: new CommandHost(programs),
+    };
   }
 
   static async open(programs: Programs): Promise<Lane> {
@@ -56,8 +64,9 @@ export class Lane {
     const name = `storm${options.seed}`;
     const db = await this.#server.createDatabase(name);
     const work = mkdtempSync(join(tmpdir(), 'godwit-storm-'));
-    const place = { programs: this.#programs, db, work, lie: options.lie };
-    const storm = new Storm({ ...options, place, server: this.#server, broker });
+    const doesRelay = new Random(options.seed * 100 + 70).chance(0.3);
+    const place = { programs: this.#programs, db, work, doesRelay, lie: options.lie };
+    const storm = new Storm({ ...options, place, hands: this.#hands, server: this.#server, broker });
     try {
       return await storm.run();
     } finally {
@@ -68,6 +77,8 @@ export class Lane {
   }
 
   async close(): Promise<void> {
+    const { applications, commands, relay } = this.#hands;
+    await Promise.all([...applications, commands, relay].map((process) => process.close()));
     for (const broker of this.#brokers.values()) await broker.stop();
     await this.#server.stop();
   }

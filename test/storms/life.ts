@@ -69,12 +69,17 @@ function stepsOf({ operator, random, beforeContract }: LifeOptions): readonly St
   };
   const backfill = () => {
     if (random.chance(0.5)) operator.doom('copier');
-    // Slow enough to be killed in the middle.
-    return operator.move(['backfill', '--chunk', '20', '--max-rate', '400'], 'backfilling');
+    // Slow enough to be killed in the middle; a slower one beside it may go on when it is over.
+    const words = (rate: number) => ['backfill', '--chunk', '20', '--max-rate', String(rate)];
+    if (random.chance(0.3)) operator.beside(words(25));
+    return operator.move(words(200), 'backfilling');
   };
   const reads = async () => {
-    for (const share of [random.below(100) + 1, random.below(100) + 1, 100]) {
-      await operator.move(['reads', `${share}%`, '--min-shadow', '0'], 'reads');
+    // Compared in the shadow or not: a difference found where there is none bars the way.
+    const shadow = random.chance(0.4) ? ['shadow', '50%'] : [];
+    const least = shadow.length > 0 ? 5 : 0;
+    for (const [n, share] of [random.below(100) + 1, random.below(100) + 1, 100].entries()) {
+      await operator.move(['reads', ...shadow, `${share}%`, '--min-shadow', String(n === 0 ? 0 : least)], 'reads');
       await sleep(random.between(50, 300));
     }
   };

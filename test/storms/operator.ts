@@ -1,7 +1,8 @@
-/** Who gives the commands of a storm, each a process of its own, and repeats what was killed under him. */
+/** Who gives the commands of a storm, and repeats what was killed under him. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
-import { Command, type Log, type Place, type Said } from './children.ts';
+import { Command, type Log, type Place, type Running, type Said } from './children.ts';
+import type { CommandHost } from './command-host.ts';
 import type { Random } from './random.ts';
 
 const COMMAND_MS = 90_000;
@@ -17,14 +18,17 @@ interface Doom {
 
 export class Operator {
   readonly #place: Place;
+  readonly #host: CommandHost;
   readonly #random: Random;
   readonly #log: Log;
   readonly #killed: (victim: Victim) => void;
   #dooms: Doom[] = [];
-  #current: Command | undefined;
+  #current: Running | undefined;
+  readonly #beside = new Set<Command>();
 
-  constructor(place: Place, random: Random, log: Log, killed: (victim: Victim) => void) {
+  constructor(place: Place, host: CommandHost, random: Random, log: Log, killed: (victim: Victim) => void) {
     this.#place = place;
+    this.#host = host;
     this.#random = random;
     this.#log = log;
     this.#killed = killed;
@@ -32,7 +36,7 @@ export class Operator {
 
   /** A command to come will be killed while it works. */
   doom(victim: Victim): void {
-    this.#dooms.push({ victim, afterMs: this.#random.between(20, 1_200) });
+    this.#dooms.push({ victim, afterMs: this.#random.between(5, this.#random.chance(0.3) ? 1_200 : 300) });
   }
 
   /** Says it until the phase is there: the command, or the database, may have been killed in the middle. */
@@ -51,6 +55,16 @@ export class Operator {
     }
   }
 
+  /** A command by somebody else, in a process of its own, whatever becomes of it. */
+  beside(words: readonly string[]): void {
+    const command = new Command(this.#place, words);
+    this.#beside.add(command);
+    void command.said.then(({ code, out }) => {
+      this.#beside.delete(command);
+      this.#log(`beside: godwit remodel ${words.join(' ')}: ${code} ${code === 0 ? '' : out}`);
+    });
+  }
+
   async query(text: string, values: unknown[] = []): Promise<pg.QueryResult> {
     const client = new pg.Client({ connectionString: this.#place.db, connectionTimeoutMillis: 5_000 });
     client.on('error', () => undefined);
@@ -62,14 +76,16 @@ export class Operator {
     }
   }
 
-  stop(): void {
+  async stop(): Promise<void> {
     this.#dooms = [];
-    this.#current?.kill();
+    const commands: Running[] = [...this.#beside, ...(this.#current ? [this.#current] : [])];
+    for (const command of commands) command.kill();
+    await Promise.all(commands.map((command) => command.said));
   }
 
   async #run(words: readonly string[]): Promise<Said> {
     const began = performance.now();
-    const command = new Command(this.#place, words);
+    const command = this.#host.run(this.#place, words);
     this.#current = command;
     const doom = this.#dooms.find(({ victim }) => victim === 'command' || words[0] === 'backfill');
     const timer = doom && setTimeout(() => this.#strike(command, doom), doom.afterMs);
@@ -83,7 +99,7 @@ export class Operator {
   }
 
   /** A doom that comes too late for one command is the next one's. */
-  #strike(command: Command, doom: Doom): void {
+  #strike(command: Running, doom: Doom): void {
     this.#dooms.splice(this.#dooms.indexOf(doom), 1);
     this.#log(`✂ ${doom.victim}`);
     this.#killed(doom.victim);

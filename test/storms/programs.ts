@@ -15,6 +15,8 @@ export interface Programs {
   readonly application: string;
   /** The `godwit` command. */
   readonly cli: string;
+  /** Gives many commands, one after the other. */
+  readonly commands: string;
   /** What the application wrote down with `defineMigration`. */
   readonly definition: string;
   /** What Node needs to load them. */
@@ -22,19 +24,21 @@ export interface Programs {
 }
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-const SOURCES: Readonly<Record<'application' | 'cli' | 'definition', string>> = {
+const SOURCES: Readonly<Record<'application' | 'cli' | 'commands' | 'definition', string>> = {
   application: 'test/storms/application',
   cli: 'src/cli/main',
+  commands: 'test/storms/commands',
   definition: 'test/e2e/remodel/subscriptions.fixture',
 };
 
 /** The same programs as they are written. The text of a definition counts: all processes of one remodel use the same of the two. */
 export function sourcePrograms(): Programs {
   const at = (source: string) => join(ROOT, `${source}.ts`);
-  const { application, cli, definition } = SOURCES;
+  const { application, cli, commands, definition } = SOURCES;
   return {
     application: at(application),
     cli: at(cli),
+    commands: at(commands),
     definition: at(definition),
     nodeFlags: ['--import', 'tsx'],
   };
@@ -61,6 +65,13 @@ export async function compilePrograms(): Promise<Programs & { readonly guard: Pr
     throw new Error(`the programs of a storm do not compile: ${stdout}${stderr}`);
   }
   const at = (source: string) => join(outDir, `${source}.js`);
-  const { application, cli, definition } = SOURCES;
-  return { application: at(application), cli: at(cli), definition: at(definition), nodeFlags: [], guard };
+  const { application, cli, commands, definition } = SOURCES;
+  return {
+    application: at(application),
+    cli: at(cli),
+    commands: at(commands),
+    definition: at(definition),
+    nodeFlags: [],
+    guard,
+  };
 }

@@ -7,7 +7,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { RemodelPhase } from '../../src/kernel/remodel/index.ts';
 import { makeCustomers } from '../e2e/remodel/world.ts';
 import type { PostgresServer } from '../servers/postgres.ts';
-import { Application, Command, type Place } from './children.ts';
+import type { Application, Place } from './children.ts';
+import type { CommandHost } from './command-host.ts';
 import { type Counts, Crowd, CUSTOMERS } from './crowd.ts';
 import { type FaultKind, strikeAtRandom } from './faults.ts';
 import type { Broker, StormOptions } from './lane.ts';
@@ -30,27 +31,36 @@ export interface StormResult {
   readonly wrong: readonly string[];
 }
 
+/** The processes that storms have, one after the other. */
+export interface Hands {
+  readonly applications: readonly Application[];
+  readonly commands: CommandHost;
+  readonly relay: CommandHost;
+}
+
 export interface Scene extends Omit<StormOptions, 'broker'> {
   readonly place: Place;
+  readonly hands: Hands;
   readonly server: PostgresServer;
   readonly broker: Broker | undefined;
 }
 
 /** That a life goes through, when it goes straight. */
 const PHASES = 8;
-/** Less proves nothing. */
-const LEAST_READS = 50;
-const LEAST_WRITES = 50;
+/** How busy people are, and how many reads and writes there must be at least: less proves nothing. */
+const WHOLE = { thinkMs: 100, least: 50 };
+/** In a short life they have to hurry. */
+const SHORT = { thinkMs: 15, least: 200 };
+const MOST_WAIT_MS = 20_000;
 
 export class Storm {
   readonly #scene: Scene;
   readonly #operator: Operator;
   readonly #wrong: string[] = [];
   readonly #strikes: Strike[] = [];
-  #applications: readonly Application[] = [];
   #crowd: Crowd | undefined;
   #faults: Promise<void> = Promise.resolve();
-  #relay: Command | undefined;
+  #relay: ReturnType<CommandHost['run']> | undefined;
   #phase: RemodelPhase = 'created';
   #allowance = 0;
   #isOver = false;
@@ -58,20 +68,23 @@ export class Storm {
   constructor(scene: Scene) {
     this.#scene = scene;
     const random = new Random(scene.seed * 100 + 60);
-    this.#operator = new Operator(scene.place, random, scene.log, (victim) => this.#struck(victim));
+    this.#operator = new Operator(scene.place, scene.hands.commands, random, scene.log, (victim) =>
+      this.#struck(victim),
+    );
   }
 
   async run(): Promise<StormResult> {
-    const { place, seed } = this.#scene;
+    const { place, seed, hands, log } = this.#scene;
+    const { applications } = hands;
     const began = performance.now();
     await makeCustomers(place.db, CUSTOMERS);
     const atFirst = await lookAtAll(place.db, 'old');
     await this.#operator.say(['create', '--samples', '5'], (said) => said.code === 0);
-    this.#applications = ['a', 'b'].map((name) => new Application(place, name, this.#scene.log));
-    await Promise.all(this.#applications.map((application) => application.ready));
+    await Promise.all(applications.map((application) => application.begin(place, log)));
     const relay = this.#keepRelay();
     const note = (what: string) => this.#note(what);
-    const crowd = new Crowd({ seed, applications: this.#applications, operator: this.#operator, note }, atFirst);
+    const { thinkMs } = this.#pace;
+    const crowd = new Crowd({ seed, applications, operator: this.#operator, thinkMs, note }, atFirst);
     this.#crowd = crowd;
     crowd.start();
     this.#faults = this.#strikeAtRandom();
@@ -82,9 +95,10 @@ export class Storm {
       this.#isOver = true;
     }
     await this.#faults;
+    await this.#enough(crowd);
     await crowd.stop();
     await this.#prove(end, crowd);
-    this.#relay?.kill();
+    this.#relay?.stop();
     await relay;
     return {
       counts: crowd.counts,
@@ -98,11 +112,25 @@ export class Storm {
   /** Leaves no process behind, whatever became of the storm. */
   async end(): Promise<void> {
     this.#isOver = true;
-    this.#operator.stop();
+    await this.#operator.stop();
     await this.#faults.catch(() => undefined);
     this.#relay?.kill();
-    await Promise.all(this.#applications.map((application) => application.stop()));
     await this.#crowd?.stop();
+    await Promise.all(this.#scene.hands.applications.map((application) => application.end()));
+  }
+
+  /** A short life on a busy machine may be over before anybody did much. */
+  async #enough({ counts }: Crowd): Promise<void> {
+    const until = performance.now() + MOST_WAIT_MS;
+    while (!this.#isEnough(counts) && performance.now() < until) await sleep(20);
+  }
+
+  #isEnough({ reads, writes }: Counts): boolean {
+    return Math.min(reads, writes) >= this.#pace.least;
+  }
+
+  get #pace() {
+    return this.#scene.isShort ? SHORT : WHOLE;
   }
 
   #live(crowd: Crowd): Promise<End> {
@@ -128,7 +156,7 @@ export class Storm {
       allowance: () => this.#allowance,
       server,
       broker,
-      applications: this.#applications,
+      applications: this.#scene.hands.applications,
       operator: this.#operator,
       relay: () => this.#relay,
       isOver: () => this.#isOver,
@@ -139,10 +167,10 @@ export class Storm {
 
   /** Somebody must carry the old rows, as long as there are any. */
   async #keepRelay(): Promise<void> {
-    const { place, broker, log } = this.#scene;
+    const { place, hands, broker, log } = this.#scene;
     const queue = broker ? ['--queue', broker.uri] : [];
     while (!this.#isOver) {
-      this.#relay = new Command(place, ['relay', ...queue]);
+      this.#relay = hands.relay.run(place, ['relay', ...queue]);
       const { code, err } = await this.#relay.said;
       log(`relay ended: ${code} ${err.slice(-300)}`);
       this.#relay = undefined;
@@ -154,8 +182,7 @@ export class Storm {
     const { db } = this.#scene.place;
     for (const what of crowd.judge(await lookAtAll(db, end === 'retired' ? 'new' : 'old'))) this.#note(what);
     const { reads, writes } = crowd.counts;
-    if (reads < LEAST_READS || writes < LEAST_WRITES)
-      this.#note(`${reads} reads and ${writes} writes are too few to prove anything`);
+    if (!this.#isEnough(crowd.counts)) this.#note(`${reads} reads and ${writes} writes are too few to prove anything`);
     if (end === 'rolled back') {
       const { rows } = await this.#operator.query(
         `select (select count(*) from customers_v2)::int + (select count(*) from subscriptions)::int as n`,

@@ -19,6 +19,7 @@ test('comparisons while an application writes raise no false alarm and find each
     connections: 2,
     batch: 15,
     pace: 2 * RATE,
+    compareRate: undefined,
     seed: 7,
     log: (line) => lines.push(line),
   });

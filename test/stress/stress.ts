@@ -38,6 +38,8 @@ export interface StressOptions {
   readonly batch: number;
   /** Writes a second that the application tries to make. */
   readonly pace: number;
+  /** Identities a second that a comparison reads at most; undefined: as fast as it can. */
+  readonly compareRate: number | undefined;
   readonly seed: number;
   readonly log: (line: string) => void;
 }
@@ -106,7 +108,7 @@ class Stress {
 
   constructor(server: PostgresServer, work: string, options: StressOptions) {
     this.#server = server;
-    this.#db = server.uri;
+    this.#db = server.socketUri;
     this.#work = work;
     this.#options = options;
     this.#pool = poolOf(this.#db, 4);
@@ -260,7 +262,9 @@ class Stress {
 
   /** One comparison by value, whatever it says. */
   async #verify(engine: Engine): Promise<VerifyReport> {
-    const words = ['verify', '--by-value', '--engine', engine, '--work', this.#work, '--json'];
+    const { compareRate } = this.#options;
+    const pace = compareRate === undefined ? [] : ['--max-rate', String(compareRate)];
+    const words = ['verify', '--by-value', ...pace, '--engine', engine, '--work', this.#work, '--json'];
     const { code, out, err } = await godwit(this.#db, words);
     const [report] = (JSON.parse(out || '{}') as Partial<RemodelResult>).verify ?? [];
     if (report === undefined) throw new Error(`godwit remodel ${words.join(' ')}: ${code} ${out}${err}`);

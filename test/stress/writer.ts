@@ -36,8 +36,8 @@ export interface WriterOptions {
 }
 
 /** So many customers a writer makes; afterwards it makes those again that it has deleted. */
-const MOST_FRESH = 500;
-const MOST_ADDED = 3;
+const MOST_FRESH = 100;
+const MOST_ADDED = 2;
 const SLOTS = 2;
 
 export class Writer {
@@ -75,9 +75,9 @@ export class Writer {
   #someone(): number {
     const { own, shared, hot, fresh } = this.#options;
     const luck = this.#random.next();
-    if (luck < 0.15) return this.#random.pick(hot);
-    if (luck < 0.4) return this.#random.pick(shared);
-    if (luck < 0.42) {
+    if (luck < 0.03) return this.#random.pick(hot);
+    if (luck < 0.13) return this.#random.pick(shared);
+    if (luck < 0.15) {
       if (this.#made < MOST_FRESH) this.#made += 1;
       return fresh(this.#random.below(this.#made));
     }

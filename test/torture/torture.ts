@@ -67,6 +67,8 @@ export interface Torture {
   resume(): void;
   /** Operations so far. */
   readonly operations: number;
+  /** The same by kind. */
+  readonly counts: Readonly<Record<string, KindCount>>;
 }
 
 const MOST_KEPT = 50;
@@ -122,6 +124,10 @@ class Workload implements Torture {
     for (const { name } of kinds) this.#counts[name] = { done: 0, refused: 0 };
     this.#next = choices(kinds, rng);
     for (let i = options.workers ?? 6; i > 0; i -= 1) this.#workers.push(this.#work());
+  }
+
+  get counts(): Readonly<Record<string, KindCount>> {
+    return this.#counts;
   }
 
   get operations(): number {

@@ -49,6 +49,31 @@ describe('collections with rules of their own', () => {
       },
     }));
 
+  it('capped: limits that go down and up again between the time point and the copy', () =>
+    migrateScenario({
+      pair: pair(),
+      holdAfter: 0,
+      before: async ({ db }) => {
+        await db.createCollection('ring', { capped: true, size: 1_000_000, max: 50 });
+        await fillCapped(db.collection('ring'), 0, 30);
+      },
+      during: async ({ db }) => {
+        await db.command({ collMod: 'ring', cappedMax: 10 });
+        await db.command({ collMod: 'ring', cappedMax: 200, cappedSize: 500_000 });
+        await fillCapped(db.collection('ring'), 100, 60);
+      },
+      copied: async ({ db }) => {
+        await fillCapped(db.collection('ring'), 200, 60);
+        await db.command({ collMod: 'ring', cappedMax: 150 });
+        await fillCapped(db.collection('ring'), 300, 60);
+      },
+      flowing: async ({ db }) => {
+        await db.command({ collMod: 'ring', cappedMax: 100 });
+        await fillCapped(db.collection('ring'), 400, 5);
+      },
+      after: async ({ copy }) => expect(await copy.collection('ring').countDocuments()).toBe(100),
+    }));
+
   it('convertToCapped and cloneCollectionAsCapped', () =>
     migrateScenario({
       pair: pair(),

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { armFailpoint } from '../../src/kernel/failpoint.ts';
 import { startReplicaSet, waitFor } from '../servers/index.ts';
 import { freshName, openMigration, usePair } from './harness.ts';
-import { oldestEntry, rollOver } from './rollover.ts';
+import { oldestEntry, present, rollOver } from './rollover.ts';
 
 const pair = usePair();
 const many = (count: number, of: (i: number) => Document): never[] =>
@@ -16,17 +16,14 @@ describe('failures', () => {
   it('the log rolls over while the run is down: it stops with GW4001 and does not look healthy', {
     timeout: 240_000,
   }, async () => {
-    await using source = await startReplicaSet({ name: 'rolling', oplogSizeMB: 16 });
+    await using source = await startReplicaSet({ name: 'rolling', oplogSizeMB: 16, checkpointSeconds: 1 });
     const migration = await openMigration({ source, target: pair().target }, freshName(), { retryForSeconds: 5 });
     const { db } = migration.stage;
     try {
       await db.collection('c').insertMany(many(50, (i) => ({ _id: i, pad })));
       await migration.runUntil('copied');
       await db.collection('c').insertOne(by('lost in the log'));
-      const { t, i } = (await (await source.client()).db('admin').command({ appendOplogNote: 1, data: {} }))[
-        'operationTime'
-      ] as { t: number; i: number };
-      const position = [t, i].map((n) => n.toString(16).padStart(8, '0')).join('');
+      const position = await present(source);
       await rollOver(source, position);
       expect((await oldestEntry(source)) > position).toBe(true);
       for (let attempt = 0; attempt < 2; attempt += 1) {

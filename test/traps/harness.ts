@@ -181,6 +181,7 @@ export async function openMigration(pair: Pair, name: string, more: Partial<Migr
     throttle: 'off',
     neighbourLatencyLimit: 1.25,
     retryForSeconds: 60,
+    resync: false,
     withUsers: false,
     ...more,
   };

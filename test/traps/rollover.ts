@@ -12,7 +12,16 @@ export async function oldestEntry(set: ReplicaSet): Promise<string> {
     .limit(1)
     .toArray();
   if (first === undefined) throw new Error('the log is empty');
-  const { t, i } = first['ts'] as Timestamp;
+  return positionText(first['ts'] as Timestamp);
+}
+
+/** A position at or after everything written so far. */
+export async function present(set: ReplicaSet): Promise<string> {
+  const note = { appendOplogNote: 1, data: { test: 'present' }, writeConcern: { w: 'majority' } };
+  return positionText((await (await set.client()).db('admin').command(note))['operationTime'] as Timestamp);
+}
+
+function positionText({ t, i }: Pick<Timestamp, 't' | 'i'>): string {
   return [t, i].map((n) => (n >>> 0).toString(16).padStart(8, '0')).join('');
 }
 

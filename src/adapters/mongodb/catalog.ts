@@ -3,6 +3,7 @@ import { GodwitError, throwIfAborted } from '../../kernel/errors.ts';
 import type { Position } from '../../kernel/position.ts';
 import { docLength, elementEnd, findElement, valueOffset } from './bson/walk.ts';
 import type { Cluster } from './cluster.ts';
+import { serverCodeOf } from './errors.ts';
 import type { Selection } from './namespaces.ts';
 import { timestampOf } from './position.ts';
 import { commandDoc, type WireConnection } from './wire/connection.ts';
@@ -44,6 +45,8 @@ export interface Catalog {
 
 const BUCKETS = 'system.buckets.';
 const LISTING_ATTEMPTS = 200;
+/** NamespaceNotFound, SnapshotUnavailable: the collection was not so at that time. */
+const NOT_AS_OF = new Set([26, 246]);
 /** The connection may be one to a secondary, which refuses to list without. */
 const SECONDARY_OK = { mode: 'primaryPreferred' } as const;
 
@@ -82,6 +85,38 @@ export async function readCatalog(cluster: Cluster, selection: Selection, signal
   }
 }
 
+/**
+ * Lists them on a member that stands still at a position. Undefined when the
+ * member holds a change of structure from after it: a change is carried out a
+ * moment before the position counts it, and the stop may have come in between.
+ */
+export async function readCatalogAt(
+  connection: WireConnection,
+  selection: Selection,
+  position: Position,
+): Promise<Catalog | undefined> {
+  const listed = await listChosen(connection, selection);
+  const readConcern = { level: 'snapshot', atClusterTime: timestampOf(position) };
+  for (const { uuid, db, capped } of listed.collections) {
+    // Capped ones have no snapshots; there is only what they hold.
+    if (capped) continue;
+    try {
+      await connection.run({
+        find: uuidValue(uuid),
+        limit: 1,
+        singleBatch: true,
+        readConcern,
+        $readPreference: SECONDARY_OK,
+        $db: db,
+      });
+    } catch (error) {
+      if (NOT_AS_OF.has(serverCodeOf(error) ?? 0)) return undefined;
+      throw error;
+    }
+  }
+  return { position, ...listed };
+}
+
 async function structureChanged(
   connection: WireConnection,
   selection: Selection,
@@ -113,6 +148,7 @@ async function listChosen(
     listDatabases: 1,
     nameOnly: true,
     authorizedDatabases: false,
+    $readPreference: SECONDARY_OK,
     $db: 'admin',
   });
   const collections: CollectionSpec[] = [];
@@ -179,6 +215,16 @@ export async function describeByUuid(
   return describeCollection(connection, db, item, series);
 }
 
+/** The identity that a name has now; undefined when there is no such collection. */
+export async function currentUuid(cluster: Cluster, db: string, name: string): Promise<string | undefined> {
+  const connection = await cluster.connectPrimary();
+  try {
+    return (await listDatabase(connection, db, { name }))[0]?.uuid;
+  } finally {
+    connection.close();
+  }
+}
+
 async function describeCollection(
   connection: WireConnection,
   db: string,
@@ -187,15 +233,20 @@ async function describeCollection(
 ): Promise<CollectionSpec | undefined> {
   const indexed = series ? item.name.slice(BUCKETS.length) : item.name;
   const indexes = await listIndexes(connection, db, indexed);
-  const collation = subDocument(item.options, 'collation');
+  return collectionSpec({ uuid: item.uuid, db, name: item.name, options: item.options, indexes, series });
+}
+
+/** Fills in what the options of a collection say of it. */
+export function collectionSpec(
+  given: Pick<CollectionSpec, 'uuid' | 'db' | 'name' | 'options' | 'indexes' | 'series'>,
+): CollectionSpec {
+  const { series, ...rest } = given;
+  const { options } = given;
+  const collation = subDocument(options, 'collation');
   return {
-    uuid: item.uuid,
-    db,
-    name: item.name,
-    options: item.options,
-    indexes,
-    capped: readFlag(item.options, 'capped'),
-    clustered: findElement(item.options, 0, 'clusteredIndex') >= 0,
+    ...rest,
+    capped: readFlag(options, 'capped'),
+    clustered: findElement(options, 0, 'clusteredIndex') >= 0,
     ...(series ? { series } : {}),
     collated: collation !== undefined && readString(collation, 'locale') !== 'simple',
   };
@@ -222,12 +273,15 @@ export async function listIndexes(connection: WireConnection, db: string, name: 
     // With build identities asked for, an index under construction comes wrapped: its commit will be in the log.
     if (findElement(doc, 0, 'buildUUID') >= 0) continue;
     const spec = subDocument(doc, 'spec') ?? doc;
-    if (readFlag(spec, 'clustered')) continue;
-    const key = subDocument(spec, 'key');
-    if (key && isIdKey(key)) continue;
-    ready.push(Buffer.from(spec));
+    if (isSecondary(spec)) ready.push(Buffer.from(spec));
   }
   return ready;
+}
+
+/** Whether an index is one that has to be made: not the one on `_id`, and not the collection itself. */
+export function isSecondary(index: Buffer): boolean {
+  const key = subDocument(index, 'key');
+  return !readFlag(index, 'clustered') && !(key && isIdKey(key));
 }
 
 function isIdKey(key: Buffer): boolean {

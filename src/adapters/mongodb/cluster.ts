@@ -22,6 +22,8 @@ export class Cluster {
   /** The connection string without secrets. */
   readonly address: string;
   readonly client: MongoClient;
+  /** Members that stand still and are of no use to readers of the present. */
+  readonly #avoided = new Set<string>();
 
   private constructor(name: string, uri: string, client: MongoClient) {
     this.name = name;
@@ -95,7 +97,9 @@ export class Cluster {
   async connectSecondary(signal?: AbortSignal): Promise<WireConnection> {
     const hello = await this.command('admin', { hello: 1 });
     const primary = hello['primary'] as string | undefined;
-    const others = ((hello['hosts'] as string[] | undefined) ?? []).filter((host) => host !== primary);
+    const others = ((hello['hosts'] as string[] | undefined) ?? []).filter(
+      (host) => host !== primary && !this.#avoided.has(host),
+    );
     for (const address of others) {
       throwIfAborted(signal ?? new AbortController().signal);
       let connection: WireConnection | undefined;
@@ -110,15 +114,30 @@ export class Cluster {
     return this.connectPrimary(signal);
   }
 
+  /** Opens a byte connection to one member, also one that clients are not told of. */
+  connectMember(address: string, signal?: AbortSignal): Promise<WireConnection> {
+    return this.#open(address, signal);
+  }
+
+  /** `connectSecondary` passes over this member until it is allowed again. */
+  avoid(address: string): void {
+    this.#avoided.add(address);
+  }
+
+  allow(address: string): void {
+    this.#avoided.delete(address);
+  }
+
   #open(
     address: string,
     signal: AbortSignal | undefined,
     connectTimeoutMs = CONNECT_TIMEOUT_MS,
   ): Promise<WireConnection> {
-    return WireConnection.connect({ ...this.#wireTarget(address), connectTimeoutMs }, signal);
+    return WireConnection.connect({ ...this.wireTarget(address), connectTimeoutMs }, signal);
   }
 
-  #wireTarget(address: string): WireTarget {
+  /** How to reach a member, and log in there. Holds secrets. */
+  wireTarget(address: string): WireTarget {
     const colon = address.lastIndexOf(':');
     const host = address.slice(0, colon).replace(/^\[|\]$/g, '');
     return {

@@ -9,8 +9,10 @@ import type { Cluster } from './cluster.ts';
 import { serverCodeOf } from './errors.ts';
 import { type Lane, LanePool } from './lane-pool.ts';
 import { findChunk, isNatural } from './partition.ts';
+import { PieceSize, WHOLE_REPLY } from './piece-size.ts';
 import { createCollection, dropCollection } from './structure.ts';
-import { commandDoc, type WireReply } from './wire/connection.ts';
+import { snapshotAt } from './verify/verifier.ts';
+import { commandDoc, type WireConnection, type WireReply } from './wire/connection.ts';
 import { sliceBatch } from './wire/cursor-batch.ts';
 import { insertDocuments } from './write.ts';
 import { repairZeroTimestamps } from './zero-timestamps.ts';
@@ -31,17 +33,22 @@ export interface CopierOptions {
   readonly throttle: Throttle;
   /** Keeps from which position a natural-order copy holds, durably, before the copy begins. */
   readonly rememberStart: (uuid: string, position: Position) => void;
+  /** A member that stands still, while it does: chunks are then read from it as of its time point. */
+  readonly still?: () => StillMember | undefined;
+  /** Told before a chunk is read as of which time point that is; undefined: as the documents are by then. */
+  readonly onRead?: (timePoint: Position | undefined) => void;
+}
+
+/** A member of the source that stands still. */
+export interface StillMember {
+  readonly timePoint: Position;
+  connect(signal?: AbortSignal): Promise<WireConnection>;
+  /** Throws a passing fault unless it has stood still from the time point until now. */
+  assertHeld(): Promise<void>;
 }
 
 const MAJORITY = Buffer.from(serialize({ level: 'majority' }));
-/** Larger than any reply can hold: batches are then bounded by bytes (16 MB), not by count. */
-const WHOLE_REPLY = 0x7fffffff;
-/** Of replies while the rate is limited, in bytes. */
-const LEAST_PIECE = 64 * 1024;
-const MOST_PIECE = 512 * 1024;
-const PIECES_PER_SECOND = 64;
-/** Of a document, until the first were seen. */
-const FIRST_GUESS_BYTES = 4096;
+const LOCAL = Buffer.from(serialize({ level: 'local' }));
 
 /** Gives the reply to a request that was or will be sent. */
 type Ask = () => Promise<WireReply>;
@@ -62,6 +69,7 @@ const GONE = new Set([26, 13128]);
 export class MongoCopier implements ChunkCopier {
   readonly #options: CopierOptions;
   readonly #lanes: LanePool;
+  #still: { readonly member: StillMember; readonly lanes: LanePool } | undefined;
 
   constructor(options: CopierOptions) {
     this.#options = options;
@@ -72,16 +80,31 @@ export class MongoCopier implements ChunkCopier {
   }
 
   copy(chunk: Chunk, progress: ChunkProgress, signal: AbortSignal): Promise<void> {
-    return this.#lanes.use(signal, (lane) =>
+    const still = this.#stillLanes();
+    this.#options.onRead?.(still?.member.timePoint);
+    return (still?.lanes ?? this.#lanes).use(signal, (lane) =>
       isNatural(chunk.bounds)
-        ? this.#copyNatural(lane, chunk, progress, signal)
-        : this.#pump(lane, chunk, progress, signal),
+        ? this.#copyNatural(lane, chunk, still?.member, progress, signal)
+        : this.#pump(lane, chunk, still ? snapshotAt(still.member.timePoint) : MAJORITY, progress, signal),
     );
   }
 
   /** Closes the connections that wait for work. */
   close(): void {
     this.#lanes.close();
+    this.#still?.lanes.close();
+  }
+
+  /** Lanes that begin at the member which stands still, if there is one now. */
+  #stillLanes() {
+    const member = this.#options.still?.();
+    if (member !== this.#still?.member) {
+      this.#still?.lanes.close();
+      const { source, target, readFrom } = this.#options;
+      const connectSource = (signal: AbortSignal) => (member as StillMember).connect(signal);
+      this.#still = member && { member, lanes: new LanePool({ source, target, readFrom, connectSource }) };
+    }
+    return this.#still;
   }
 
   /**
@@ -93,11 +116,17 @@ export class MongoCopier implements ChunkCopier {
    * listing: under lower ones the target would drop documents while it is being
    * filled. Should they have changed in the meantime, the copy begins again.
    */
-  async #copyNatural(lane: Lane, chunk: Chunk, progress: ChunkProgress, signal: AbortSignal): Promise<void> {
+  async #copyNatural(
+    lane: Lane,
+    chunk: Chunk,
+    still: StillMember | undefined,
+    progress: ChunkProgress,
+    signal: AbortSignal,
+  ): Promise<void> {
     const { spec, target } = this.#options.unit(chunk.unit);
     for (;;) {
-      const start = await this.#options.source.note({ copy: 'start' });
-      await this.#options.source.waitForMajority(lane.source, start, signal);
+      const start = still?.timePoint ?? (await this.#options.source.note({ copy: 'start' }));
+      if (!still) await this.#options.source.waitForMajority(lane.source, start, signal);
       this.#options.rememberStart(chunk.unit, start);
       const present = (await describeByUuid(lane.source, spec.db, chunk.unit)) ?? spec;
       await dropCollection(lane.target, target);
@@ -108,18 +137,26 @@ export class MongoCopier implements ChunkCopier {
         bytes += moreBytes;
         progress(moreDocs, moreBytes);
       };
-      await this.#pump(lane, chunk, count, signal);
+      // There are no snapshots of it: what holds its time point is that nothing is written.
+      await this.#pump(lane, chunk, still ? LOCAL : MAJORITY, count, signal);
+      await still?.assertHeld();
       const after = (await describeByUuid(lane.source, spec.db, chunk.unit)) ?? present;
       if (after.options.equals(present.options)) return;
       progress(-docs, -bytes);
     }
   }
 
-  async #pump(lane: Lane, chunk: Chunk, progress: ChunkProgress, signal: AbortSignal): Promise<void> {
+  async #pump(
+    lane: Lane,
+    chunk: Chunk,
+    readConcern: Buffer,
+    progress: ChunkProgress,
+    signal: AbortSignal,
+  ): Promise<void> {
     const { throttle, unit } = this.#options;
     const { spec } = unit(chunk.unit);
     const piece = new PieceSize(throttle);
-    const find = findChunk(chunk.bounds, spec, { readConcern: MAJORITY, batchSize: piece.documents() });
+    const find = findChunk(chunk.bounds, spec, { readConcern, batchSize: piece.documents() });
     let ask: Ask | undefined = this.#asking(lane, find);
     failpoint('copy.chunk.before-first-write');
     while (ask) {
@@ -169,36 +206,13 @@ export class MongoCopier implements ChunkCopier {
   }
 }
 
-/**
- * How many documents to ask for. Without a limit as many as a reply holds:
- * fewest round trips. With one, pieces that a core of the source is busy with
- * for a few milliseconds only: behind a whole reply neighbours would wait.
- */
-class PieceSize {
-  readonly #throttle: Throttle;
-  #documentBytes = FIRST_GUESS_BYTES;
-
-  constructor(throttle: Throttle) {
-    this.#throttle = throttle;
-  }
-
-  saw(documents: number, bytes: number): void {
-    if (documents > 0) this.#documentBytes = bytes / documents;
-  }
-
-  documents(): number {
-    if (!this.#throttle.isLimited) return WHOLE_REPLY;
-    const bytes = Math.max(LEAST_PIECE, Math.min(MOST_PIECE, this.#throttle.bytesPerSecond / PIECES_PER_SECOND));
-    return Math.max(1, Math.floor(bytes / this.#documentBytes));
-  }
-}
-
-function getMore(cursor: bigint, collection: string, db: string, documents: number): Buffer {
+export function getMore(cursor: bigint, collection: string, db: string, documents: number): Buffer {
   const size = documents === WHOLE_REPLY ? {} : { batchSize: documents };
   return commandDoc({ getMore: cursor, collection, ...size, $db: db });
 }
 
-function sliceOrGone(body: Buffer, spec: CollectionSpec): ReturnType<typeof sliceBatch> | undefined {
+/** The documents of a reply; undefined when the collection is gone. */
+export function sliceOrGone(body: Buffer, spec: CollectionSpec): ReturnType<typeof sliceBatch> | undefined {
   try {
     return sliceBatch(body);
   } catch (error) {

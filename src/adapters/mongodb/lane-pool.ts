@@ -12,6 +12,8 @@ export interface LanePoolOptions {
   readonly source: Cluster;
   readonly target: Cluster;
   readonly readFrom: 'primary' | 'secondary';
+  /** A connection to a certain member of the source, in place of `readFrom`. */
+  readonly connectSource?: (signal: AbortSignal) => Promise<WireConnection>;
   /** Told of a fresh connection to the source before it is used. */
   readonly prepare?: (source: WireConnection, signal: AbortSignal) => Promise<void>;
 }
@@ -50,8 +52,9 @@ export class LanePool {
   }
 
   async #open(signal: AbortSignal): Promise<Lane> {
-    const { source, target, readFrom, prepare } = this.#options;
-    const from = await (readFrom === 'primary' ? source.connectPrimary(signal) : source.connectSecondary(signal));
+    const { source, target, readFrom, connectSource, prepare } = this.#options;
+    const from = await (connectSource?.(signal) ??
+      (readFrom === 'primary' ? source.connectPrimary(signal) : source.connectSecondary(signal)));
     try {
       await prepare?.(from, signal);
       return { source: from, target: await target.connectPrimary(signal) };

@@ -47,6 +47,13 @@ export async function planChunks(
   return [...ranges, { unit: spec.uuid, bounds: maxKeyBounds(), docs: 0, bytes: 0 }];
 }
 
+/** One chunk that is the whole collection, in the order in which it lies on disk. */
+export async function planScan(cluster: Cluster, spec: CollectionSpec): Promise<PlannedChunk> {
+  const { docs, bytes } = await sizeOf(cluster, spec);
+  const bounds = new BsonBuilder(64).begin().appendBool('natural', true).appendBool('scan', true).end();
+  return { unit: spec.uuid, bounds: Buffer.from(bounds.finish()), docs, bytes };
+}
+
 /** Documents and bytes as the server counts them; zero for a collection that is gone. */
 export async function sizeOf(
   cluster: Cluster,
@@ -133,6 +140,11 @@ export function findChunk(
 /** Whether a chunk is read in natural order. */
 export function isNatural(bounds: Buffer): boolean {
   return findElement(bounds, 0, 'natural') >= 0;
+}
+
+/** Whether a chunk is read in the order on disk, which means nothing. */
+export function isScan(bounds: Buffer): boolean {
+  return findElement(bounds, 0, 'scan') >= 0;
 }
 
 function subDoc(doc: Buffer, name: string): Buffer | undefined {

@@ -33,6 +33,11 @@ export function secondsOf(position: Position): number {
   return position === '' ? 0 : Number.parseInt(position.slice(0, 8), 16);
 }
 
+/** The first position of a second since the epoch. */
+export function positionAtSecond(seconds: number): Position {
+  return positionOf(Math.max(0, Math.floor(seconds)), 0);
+}
+
 /** The last position that could lie before this one; nothing lies before the first. */
 export function positionBefore(position: Position): Position {
   if (position <= FIRST) return POSITION_ZERO;

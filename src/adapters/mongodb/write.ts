@@ -1,5 +1,6 @@
 import { type Document, deserialize, EJSON } from 'bson';
 import { GodwitError } from '../../kernel/errors.ts';
+import { BsonBuilder } from './bson/builder.ts';
 import { docLength, elementEnd, findElement, valueOffset } from './bson/walk.ts';
 import { fromServerReply } from './errors.ts';
 import { commandDoc, type WireConnection } from './wire/connection.ts';
@@ -112,6 +113,30 @@ export async function insertDocuments(
     throwUnlessDuplicates(outcome, name, part);
     start = end;
   }
+}
+
+/** Deletes the documents of some keys, each a raw `{_id: …}`. One that is not there is no error. */
+export async function deleteKeys(connection: WireConnection, name: TargetName, keys: Iterable<Buffer>): Promise<void> {
+  const deletes = new BsonBuilder(4096);
+  const send = async () => {
+    if (deletes.documents === 0) return;
+    const statements = deletes.finish();
+    const outcome = await sendWrite(connection, 'delete', name, statements, { ordered: false, majority: false });
+    const [error] = outcome.errors;
+    if (error) throw refusal(error, name, idOfStatement(statements, error.index));
+    deletes.reset();
+  };
+  for (const key of keys) {
+    deletes.begin().startDocument('q').startDocument('_id');
+    // By value: a key that is a document would else be read as an expression.
+    deletes
+      .appendElement(key[4] as number, '$eq', key, 9, key.length - 1)
+      .end()
+      .end();
+    deletes.appendInt32('limit', 1).end();
+    if (deletes.documents >= MOST_STATEMENTS) await send();
+  }
+  await send();
 }
 
 function throwUnlessDuplicates(outcome: WriteOutcome, name: TargetName, docs: Buffer): void {

@@ -65,14 +65,19 @@ export class Link {
   async close(): Promise<void> {
     const { connection } = this;
     if (connection.isClosed()) return;
+    // Whether it could be flushed changes nothing: what was not acknowledged comes again.
+    await this.briefly(connection.flush());
+    await connection.close();
+  }
+
+  /** Waits for `work`, however it ends, while the connection lives; a server that has fallen silent is not waited for long. */
+  async briefly(work: Promise<unknown>): Promise<void> {
     let timer: NodeJS.Timeout | undefined;
     const patience = new Promise<void>((resolve) => {
       timer = setTimeout(resolve, GOODBYE_MS);
     });
-    // Whether it could be flushed changes nothing: what was not acknowledged comes again.
-    await Promise.race([connection.flush().catch(() => {}), this.closed, patience]);
+    await Promise.race([work.catch(() => {}), this.closed, patience]);
     clearTimeout(timer);
-    await connection.close();
   }
 }
 

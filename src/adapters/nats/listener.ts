@@ -1,4 +1,5 @@
 import type { Consumer, ConsumerMessages, JsMsg } from '@nats-io/jetstream';
+import type { Subscription } from '@nats-io/transport-node';
 import { GodwitError } from '../../kernel/errors.ts';
 import type { ListenSession } from '../../kernel/remodel/broker-doorbell.ts';
 import { orAborted } from '../../kernel/remodel/or-aborted.ts';
@@ -61,10 +62,22 @@ class Puller {
     this.#stopping = true;
     await this.#session.answering.stop();
     clearInterval(this.#timer);
-    this.#messages?.stop();
+    await this.#endPull();
     await this.#running?.catch(() => {}); // `listenOnce` has it
     // What was given and not answered shall come to others at once, not after the wait for its acknowledgement.
     for (const message of this.#inHand) this.#tell(message, () => message.nak());
+  }
+
+  /**
+   * Ends the pull under way, once everything is here that the server had sent
+   * for it: what `stop` cuts off on its way belongs to nobody until the wait for
+   * its acknowledgement is over. The client drains a pull when its subscription
+   * is drained, but its type does not show the subscription.
+   */
+  async #endPull(): Promise<void> {
+    const { sub } = (this.#messages ?? {}) as { readonly sub?: Pick<Subscription, 'drain'> };
+    if (sub && !this.#link.connection.isClosed()) await this.#link.briefly(sub.drain());
+    this.#messages?.stop();
   }
 
   async #pull(consumer: Consumer): Promise<GodwitError> {

@@ -7,6 +7,8 @@ const TABLE: Readonly<Record<string, ErrorCode>> = {
   '40P01': 'GW3003',
   '55P03': 'GW3003',
   '57014': 'GW3003',
+  // Ended while it stood idle in a transaction: see `IDLE_LIMIT`.
+  '25P03': 'GW3001',
   '57P01': 'GW3001',
   '57P02': 'GW3001',
   '57P03': 'GW3001',

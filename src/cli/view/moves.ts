@@ -8,7 +8,7 @@ export interface Move {
 }
 
 const CUTTING: readonly Phase[] = ['fencing', 'draining', 'switching', 'unfencing'];
-const SWITCHED: readonly Phase[] = ['switched', 'rolling-back', 'confirmed', 'cleaning', 'done'];
+const SWITCHED: readonly Phase[] = ['switched', 'resyncing-back', 'rolling-back', 'confirmed', 'cleaning', 'done'];
 const BACK: readonly Phase[] = ['rolling-back', 'rolled-back'];
 
 export function movesOf(status: MigrateStatus): readonly Move[] {
@@ -39,11 +39,13 @@ export const PHASE_WORDS: Readonly<Record<Phase, string>> = {
   copying: 'the log is kept meanwhile',
   following: 'changes are applied as they come',
   verified: 'proved equal; changes are still applied',
+  resyncing: 'the log was lost; what differs is copied again',
   fencing: 'the source is being made to refuse writes',
   draining: 'the last changes are being applied',
   switching: 'the address is being switched',
   unfencing: 'the cutover is being undone; the source serves again',
   switched: 'applications use the target; rollback is possible',
+  'resyncing-back': 'the log of the flow back was lost; what differs at the source is copied again',
   'rolling-back': 'going back to the source',
   'rolled-back': 'applications use the source again',
   confirmed: 'confirmed; the source may be cleaned up',

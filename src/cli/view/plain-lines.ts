@@ -12,6 +12,11 @@ export function statusLine(status: MigrateStatus): string {
   }
   if (log.lagSeconds !== null) parts.push(`lag ${timeSpan(log.lagSeconds)}`);
   if (status.phase !== 'created') parts.push(`spool ${dataSize(log.spoolBytes)}`);
+  const { freeze, sync } = status;
+  if (freeze?.state === 'held')
+    parts.push(`${printable(freeze.member)} stands still for ${timeSpan(freeze.heldSeconds)}`);
+  if (sync.state === 'idle' && sync.nextAt !== null) parts.push(`next round at ${timeOfDay(sync.nextAt)}`);
+  if (sync.state === 'round') parts.push('round under way');
   if (verify.state === 'running') parts.push(`verify ${percent(verify.docs, verify.docsTotal)}`);
   if (verify.state === 'equal') parts.push('proved equal');
   if (verify.state === 'different') parts.push(`${count(verify.drift)} differences`);
@@ -25,6 +30,13 @@ export function statusLine(status: MigrateStatus): string {
 export function eventLine(event: Extract<RunEvent, { type: 'event' }>): string {
   const facts = Object.entries(event.data)
     .filter(([, value]) => value !== null && value !== undefined)
-    .map(([name, value]) => `${name}=${typeof value === 'object' ? JSON.stringify(value) : String(value)}`);
+    .flatMap(([name, value]) => factsOf(name, value));
   return printable([timeOfDay(event.at), event.kind, ...facts].join(' '));
+}
+
+/** Objects as `name.field=value`, one for each; lists as JSON. */
+function factsOf(name: string, value: unknown): string[] {
+  if (typeof value !== 'object' || value === null) return [`${name}=${String(value)}`];
+  if (Array.isArray(value)) return [`${name}=${JSON.stringify(value)}`];
+  return Object.entries(value).flatMap(([field, inner]) => factsOf(`${name}.${field}`, inner));
 }

@@ -60,7 +60,19 @@ function status(changes: Partial<MigrateStatus> = {}): MigrateStatus {
       consistentAt: null,
     },
     verify: { state: 'none', at: null, docs: 0, docsTotal: 0, drift: 0 },
+    sync: {
+      mode: 'real-time',
+      schedule: null,
+      hours: null,
+      state: 'real-time',
+      nextAt: null,
+      rounds: 0,
+      last: null,
+      behind: null,
+    },
+    freeze: null,
     cutover: { fence: null, stallMs: null, switchedAt: null },
+    resync: null,
     fault: null,
     ...changes,
   };
@@ -161,6 +173,68 @@ test('plain lines', () => {
       data: { code: 'GW3002', wait: null, lines: ['a\nb'] },
     }),
   ).toMatchInlineSnapshot(`"12:02:10Z fault code=GW3002 lines=["a\\nb"]"`);
+  expect(
+    eventLine({
+      type: 'event',
+      at: '2026-03-01T12:02:10Z',
+      kind: 'sync-round',
+      data: { number: 2, behind: { events: 12, seconds: 0 }, cutShort: null },
+    }),
+  ).toBe('12:02:10Z sync-round number=2 behind.events=12 behind.seconds=0');
+});
+
+test('a member that stands still, one that may be left so, and rounds', () => {
+  const { sync } = status();
+  const held: MigrateStatus['freeze'] = {
+    member: 'old-3:27017',
+    state: 'held',
+    timePoint: { t: 1, i: 2 },
+    timePointAt: '2026-03-01T12:02:02Z',
+    lockedAt: '2026-03-01T12:02:02Z',
+    heldSeconds: 12,
+    behindSeconds: null,
+    caughtUpSeconds: null,
+    exact: true,
+    cutShort: null,
+  };
+  const block = (of: MigrateStatus) => statusBlock(of, { columns: 140, rows: 40, paint: makePaint(false) }).join('\n');
+  const frozen = { ...status(), freeze: held };
+  expect(block(frozen)).toContain('frozen old-3:27017   writes stopped for 12 s   exactly 12:02:02Z');
+  expect(block(frozen)).not.toContain('unfreeze');
+  expect(statusLine(frozen)).toContain('old-3:27017 stands still for 12 s');
+  const left = block({ ...frozen, runner: { ...frozen.runner, alive: false } });
+  expect(left).toContain(`old-3:27017 may still be locked: godwit migrate unfreeze --run ${frozen.run}`);
+  const cut = { ...held, state: 'caught-up', caughtUpSeconds: 3, exact: false, cutShort: 'asked for' } as const;
+  expect(block({ ...frozen, freeze: cut })).toContain(
+    'let go after 12 s, caught up in 3.0 s   from 12:02:02Z   cut short: asked for',
+  );
+
+  const last = {
+    number: 7,
+    why: 'due',
+    reason: null,
+    startedAt: '2026-03-01T12:00:00Z',
+    seconds: 3,
+    entries: 1_200,
+    applied: 1_200,
+    bytes: 480_000,
+    behind: null,
+    cutShort: null,
+  } as const;
+  const idle = {
+    ...sync,
+    mode: 'periodic',
+    schedule: 'every 900 s',
+    state: 'idle',
+    nextAt: '2026-03-01T12:15:00Z',
+    rounds: 7,
+    last,
+    behind: { events: 40, bytes: 9_000, seconds: 21, at: '2026-03-01T12:02:00Z' },
+  } as const;
+  expect(block({ ...status(), sync: idle })).toContain(
+    'sync   every 900 s   next at 12:15:00Z   round 7 moved 1.20 k entries, 480 kB   behind by 40 events, 9.00 kB, 21 s',
+  );
+  expect(statusLine({ ...status(), sync: idle })).toContain('next round at 12:15:00Z');
 });
 
 test('check: errors first, each with its remedy, then the plan and the verdict', () => {

@@ -4,6 +4,7 @@ import type { Io } from '../io.ts';
 import { makePaint, wantsColour } from '../paint.ts';
 import { clip } from './layout.ts';
 import { openLiveBlock } from './live-block.ts';
+import { mediumBlock, mediumLine } from './medium-lines.ts';
 import { eventLine, statusLine } from './plain-lines.ts';
 import { statusBlock } from './status-block.ts';
 
@@ -24,6 +25,7 @@ function liveView(io: Io): RunView {
   return {
     show: (event) => {
       if (event.type === 'event') block.above(paint.dim(clip(eventLine(event), io.size().columns)));
+      else if (event.type === 'medium') block.draw((size) => mediumBlock(event.progress, size.columns));
       else block.draw((size) => statusBlock(event.status, { ...size, paint }));
     },
     close: () => block.close(),
@@ -40,6 +42,8 @@ function plainView(io: Io): RunView {
   let lastKey = '';
   let lastAt = Number.NEGATIVE_INFINITY;
   let firstAt: number | undefined;
+  let mediumAt = Number.NEGATIVE_INFINITY;
+  let step = '';
   const print = (status: MigrateStatus, now: number) => {
     io.out(`${statusLine(status)}\n`);
     lastKey = keyOf(status);
@@ -49,6 +53,16 @@ function plainView(io: Io): RunView {
   return {
     show: (event) => {
       if (event.type === 'event') return io.out(`${eventLine(event)}\n`);
+      if (event.type === 'medium') {
+        const { progress } = event;
+        const at = Date.parse(progress.at);
+        firstAt ??= at;
+        if (progress.step === step && at - mediumAt < (at - firstAt < EARLY_MS ? EARLY_EVERY_MS : LATER_EVERY_MS))
+          return;
+        mediumAt = at;
+        step = progress.step;
+        return io.out(`${mediumLine(progress)}\n`);
+      }
       const now = Date.parse(event.status.at);
       firstAt ??= now;
       const every = now - firstAt < EARLY_MS ? EARLY_EVERY_MS : LATER_EVERY_MS;

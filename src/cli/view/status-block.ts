@@ -21,7 +21,9 @@ export function statusBlock(status: MigrateStatus, frame: Frame): readonly strin
     movesLine(status, frame),
     '',
     ...copyLines(status, frame),
+    ...freezeLine(status, frame),
     ...logLine(status, width),
+    ...syncLine(status, width),
     ...verifyLine(status, frame),
     ...cutoverLine(status, frame),
     ...attention(status, frame),
@@ -61,7 +63,8 @@ function copyLines(status: MigrateStatus, frame: Frame): readonly string[] {
   ];
   const lines = [joinFitting(total, columns)];
   if (!moving) return lines;
-  const room = Math.max(0, Math.min(MOST_COLLECTIONS, frame.rows - LINES_AROUND));
+  const around = LINES_AROUND + Number(status.freeze !== null) + Number(status.sync.mode === 'periodic');
+  const room = Math.max(0, Math.min(MOST_COLLECTIONS, frame.rows - around));
   const chosen = notable(copy.collections, room);
   lines.push(...chosen.map((collection) => collectionLine(collection, columns, paint)));
   const rest = copy.collections.filter((collection) => !chosen.includes(collection));
@@ -117,6 +120,42 @@ function logLine({ log, phase }: MigrateStatus, columns: number): readonly strin
   return [joinFitting(parts, columns)];
 }
 
+function syncLine({ sync }: MigrateStatus, columns: number): readonly string[] {
+  if (sync.mode === 'real-time') return [];
+  const { last, behind } = sync;
+  const now = {
+    idle: sync.nextAt === null ? '' : `next at ${timeOfDay(sync.nextAt)}`,
+    round: 'round under way',
+    'real-time': 'in real time now',
+  };
+  const parts = [
+    `sync   ${sync.schedule ?? 'in rounds'}`,
+    now[sync.state],
+    last === null ? '' : `round ${last.number} moved ${count(last.entries)} entries, ${dataSize(last.bytes)}`,
+    behind === null
+      ? ''
+      : `behind by ${count(behind.events)} events, ${dataSize(behind.bytes)}, ${timeSpan(behind.seconds)}`,
+  ];
+  return [joinFitting(parts, columns)];
+}
+
+function freezeLine({ freeze }: MigrateStatus, { columns }: Frame): readonly string[] {
+  if (freeze === null) return [];
+  const parts = [
+    `frozen ${printable(freeze.member)}`,
+    freeze.state === 'held' ? `writes stopped for ${timeSpan(freeze.heldSeconds)}` : freezeEnd(freeze),
+    `${freeze.exact ? 'exactly' : 'from'} ${timeOfDay(freeze.timePointAt)}`,
+    freeze.cutShort === null ? '' : `cut short: ${printable(freeze.cutShort)}`,
+  ];
+  return [joinFitting(parts, columns)];
+}
+
+function freezeEnd(freeze: NonNullable<MigrateStatus['freeze']>): string {
+  if (freeze.caughtUpSeconds !== null)
+    return `let go after ${timeSpan(freeze.heldSeconds)}, caught up in ${timeSpan(freeze.caughtUpSeconds)}`;
+  return `let go, ${freeze.behindSeconds === null ? 'catching up' : `${timeSpan(freeze.behindSeconds)} behind`}`;
+}
+
 function verifyLine({ verify }: MigrateStatus, { columns, paint }: Frame): readonly string[] {
   if (verify.state === 'none') return [];
   const when = verify.at === null ? '' : `at ${timeOfDay(verify.at)}`;
@@ -141,6 +180,13 @@ function cutoverLine({ cutover }: MigrateStatus, { columns }: Frame): readonly s
 
 function attention(status: MigrateStatus, { paint }: Frame): readonly string[] {
   const lines: string[] = [];
+  const { freeze, runner } = status;
+  if (freeze?.state === 'held' && !runner.alive)
+    lines.push(
+      paint.red(
+        `${printable(freeze.member)} may still be locked: godwit migrate unfreeze --run ${printable(status.run)} --from …`,
+      ),
+    );
   if (status.paused !== null) lines.push(paint.yellow(`paused: ${printable(status.paused)}`));
   if (status.throttled !== null) lines.push(paint.yellow(`throttled: ${printable(status.throttled)}`));
   if (status.fault !== null) {

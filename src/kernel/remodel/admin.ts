@@ -1,6 +1,6 @@
 import type { ColumnType, Row } from './column.ts';
 import type { Model, State } from './model.ts';
-import type { Identity } from './store.ts';
+import type { CompareOptions, Identity } from './store.ts';
 
 /** An identity that a transform or the store refused, and why. */
 export interface Quarantined {
@@ -45,9 +45,9 @@ export interface RemodelAdmin {
   note(model: Model, event: string, data: Record<string, unknown>): Promise<void>;
   /**
    * Writes a snapshot to CSV files in a folder: header `k,c0,c1,…`; values
-   * quoted, NULL unquoted and empty. With `byValue` false only keys.
+   * quoted, NULL unquoted and empty. Without `byValue` only keys.
    */
-  exportSnapshot(model: Model, folder: string, byValue: boolean, signal: AbortSignal): Promise<ExportedSnapshot>;
+  exportSnapshot(model: Model, folder: string, options: CompareOptions): Promise<ExportedSnapshot>;
   /** Writes the whole old table to a CSV file with its own column names. Gives the number of rows. */
   archive(model: Model, file: string, signal: AbortSignal): Promise<number>;
 }

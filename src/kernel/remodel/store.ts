@@ -145,6 +145,15 @@ export interface Mismatch {
   readonly columns: readonly string[];
 }
 
+/** How both models are compared. */
+export interface CompareOptions {
+  /** All columns; otherwise presence only. */
+  readonly byValue: boolean;
+  /** Identities a second that are read at most; undefined: as fast as the server gives them. */
+  readonly maxRate?: number | undefined;
+  readonly signal: AbortSignal;
+}
+
 export interface VerifyResult {
   readonly identities: number;
   /** Identities left out because a change of theirs was on its way in the snapshot. */
@@ -213,6 +222,8 @@ export interface RemodelStore<Tx> {
   audit(model: Model, limit: number): Promise<readonly AuditRow[]>;
   lease(model: Model, lease: Omit<Lease, 'ageMs'>): Promise<void>;
   leases(model: Model): Promise<readonly Lease[]>;
+  /** The process has ended: nobody shall wait until its lease has run out. */
+  endLease(model: Model, process: string): Promise<void>;
   /** Whether a transaction that may have begun before the present epoch still runs. */
   hasOlderTransactions(model: Model): Promise<boolean>;
   backlog(model: Model): Promise<Backlog>;
@@ -253,8 +264,8 @@ export interface RemodelStore<Tx> {
   release(model: Model, limit: number): Promise<number>;
 
   // — proof —
-  /** Compares all in one snapshot, under live writes, without a lock. `byValue`: all columns; otherwise presence only. */
-  verify(model: Model, options: { readonly byValue: boolean; readonly signal: AbortSignal }): Promise<VerifyResult>;
+  /** Compares all in one snapshot, under live writes, without a lock. */
+  verify(model: Model, options: CompareOptions): Promise<VerifyResult>;
 
   // — the end of the old table —
   /** Puts a view in the old table's place that records who reads it, and refuses when told to. Back with `untrap`. */

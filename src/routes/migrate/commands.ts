@@ -1,47 +1,59 @@
 import { GodwitError } from '../../kernel/errors.ts';
 import { NEXT, type Phase } from '../../kernel/phase.ts';
 import type { Drift } from '../../kernel/ports.ts';
-import type { CommandArgs, CommandName } from './api.ts';
+import type { CommandArgs, CommandName, Evidence } from './api.ts';
 import { cleanUp, confirm } from './closing.ts';
 import { cutOver } from './cutover.ts';
+import { detect } from './detecting.ts';
+import { letGo } from './freezing.ts';
 import { rollBack } from './going-back.ts';
+import type { Link } from './link.ts';
 import { prove, repair } from './proving.ts';
-import type { RunContext } from './run-context.ts';
-import { sidesOf } from './sides.ts';
+import { type DetectionRecord, KEY, type RunContext } from './run-context.ts';
+import { type Sides, sidesOf } from './sides.ts';
 
 /** What a command did. */
 export interface CommandAnswer {
   readonly message: string;
   readonly already: boolean;
   readonly drift?: readonly Drift[];
+  readonly late?: number;
+  readonly evidence?: readonly Evidence[];
   readonly stallMs?: number;
 }
 
+/** Commands that depend on the phase; a member can be let go at any time. */
+type PhaseCommand = Exclude<CommandName, 'unfreeze'>;
+
 /** In which phases a command has something to do, and in which it holds already. */
-const FITS: Record<CommandName, { readonly from: readonly Phase[]; readonly already: readonly Phase[] }> = {
-  pause: { from: ['created', 'copying', 'following', 'verified'], already: [] },
-  resume: { from: ['created', 'copying', 'following', 'verified'], already: ['switched'] },
+const FITS: Record<PhaseCommand, { readonly from: readonly Phase[]; readonly already: readonly Phase[] }> = {
+  pause: { from: ['created', 'copying', 'following', 'verified', 'resyncing', 'resyncing-back'], already: [] },
+  resume: {
+    from: ['created', 'copying', 'following', 'verified', 'resyncing', 'resyncing-back'],
+    already: ['switched'],
+  },
   verify: { from: ['following', 'verified', 'switched'], already: [] },
   cutover: { from: ['following', 'verified'], already: ['switched', 'confirmed', 'cleaning', 'done'] },
   rollback: { from: ['switched', 'rolling-back'], already: ['rolled-back'] },
   confirm: { from: ['switched'], already: ['confirmed', 'cleaning', 'done'] },
   cleanup: { from: ['confirmed', 'cleaning'], already: ['done'] },
-  cancel: { from: ['created', 'copying', 'following', 'verified', 'rolled-back'], already: ['cancelled'] },
+  cancel: { from: ['created', 'copying', 'following', 'verified', 'resyncing', 'rolled-back'], already: ['cancelled'] },
 };
 
 /** Whether a command has something to do in a phase. */
 export function fitsPhase(name: CommandName, phase: Phase): boolean {
-  return FITS[name]?.from.includes(phase) ?? false;
+  return name === 'unfreeze' || (FITS[name]?.from.includes(phase) ?? false);
 }
 
 /** Carries a command out. Throws GW1004 when it does not fit the phase. */
 export async function perform(run: RunContext, name: CommandName, args: CommandArgs): Promise<CommandAnswer> {
   run.options = { ...run.options, ...args.overrides };
+  if (name === 'unfreeze') return unfreeze(run);
   const { phase } = run.store;
   const fits = FITS[name];
   if (fits.already.includes(phase)) return { message: `Nothing to do: the run is ${phase}`, already: true };
   if (!fits.from.includes(phase)) {
-    const possible = (Object.keys(FITS) as CommandName[]).filter((command) => FITS[command].from.includes(phase));
+    const possible = (Object.keys(FITS) as PhaseCommand[]).filter((command) => FITS[command].from.includes(phase));
     throw new GodwitError(
       'GW1004',
       `${name} is not possible while the run is ${phase}; possible now: ${possible.join(', ') || 'nothing'}`,
@@ -52,6 +64,7 @@ export async function perform(run: RunContext, name: CommandName, args: CommandA
   }
   switch (name) {
     case 'pause':
+      await letGo(run, 'the run is paused', true);
       return pause(run);
     case 'resume':
       return resume(run);
@@ -73,9 +86,17 @@ export async function perform(run: RunContext, name: CommandName, args: CommandA
     case 'cancel':
       await run.link?.stop();
       run.link = undefined;
+      await letGo(run, 'the run is cancelled', true);
       run.store.enter('cancelled', 'cancelled');
       return { message: 'Cancelled; the source is untouched, what was copied is left at the target', already: false };
   }
+}
+
+async function unfreeze(run: RunContext): Promise<CommandAnswer> {
+  const { frozen } = run;
+  if (!frozen?.isHeld) return { message: 'No member is frozen', already: true };
+  await letGo(run, 'asked for by the unfreeze command', true);
+  return { message: `${frozen.address} goes on; the rest is copied from live members`, already: false };
 }
 
 function pause(run: RunContext): CommandAnswer {
@@ -94,6 +115,7 @@ async function verify(run: RunContext, args: CommandArgs): Promise<CommandAnswer
   if (!run.link) throw new GodwitError('GW9001', 'A verification without a flow of changes');
   const { direction } = run.link.generation;
   const sides = sidesOf(run, direction);
+  if (args.now) return compareNow(run, run.link, sides);
   let drift = await prove(run, run.link, sides);
   if (drift.length > 0 && args.repair) drift = await repair(run, run.link, sides, drift);
   if (drift.length === 0) {
@@ -102,8 +124,27 @@ async function verify(run: RunContext, args: CommandArgs): Promise<CommandAnswer
   }
   if (run.store.phase === 'verified') run.store.enter('following', 'drift-found');
   return {
-    message: `${drift.length} ${drift.length === 1 ? 'difference' : 'differences'} between source and target`,
+    message: `${counted(drift.length, 'difference')} between source and target`,
     already: false,
     drift,
+    evidence: run.store.get<DetectionRecord>(KEY.detection)?.sample ?? [],
   };
+}
+
+async function compareNow(run: RunContext, link: Link, sides: Sides): Promise<CommandAnswer> {
+  const { record, wrong } = await detect(run, link, sides);
+  const more = record.truncated ? 'at least ' : '';
+  const late =
+    record.late === 0
+      ? 'nothing is late'
+      : `${more}${counted(record.late, 'document')} late: the log has what they lack`;
+  const message =
+    wrong.length === 0
+      ? `Nothing is wrong; ${late}. No proof: that is made when the log is applied`
+      : `${more}${counted(wrong.length, 'document')} wrong: no change on its way explains the difference; ${late}`;
+  return { message, already: false, drift: wrong, late: record.late, evidence: record.sample };
+}
+
+function counted(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? '' : 's'}`;
 }

@@ -1,44 +1,45 @@
 import {
   type ApplierMemory,
   type Catalog,
+  type Cluster,
   type CollectionSpec,
-  createCollection,
-  createIndexes,
   MongoCopier,
-  makeViews,
-  namespaceOf,
   oldestOpenTransaction,
   planChunks,
+  planScan,
   readCatalog,
-  splitIndexes,
-  trackedOf,
 } from '../../adapters/mongodb/index.ts';
 import type { ApplyCheckpoint } from '../../kernel/apply.ts';
 import { copyAll } from '../../kernel/copy.ts';
 import { GodwitError, invariant } from '../../kernel/errors.ts';
 import { failpoint } from '../../kernel/failpoint.ts';
-import type { Position } from '../../kernel/position.ts';
+import type { Chunk } from '../../kernel/ports.ts';
 import { withRetry } from '../../kernel/retry.ts';
-import { EarlyApply, type EarlyPositions } from './early-apply.ts';
+import { type EarlyPositions, trackedCopy } from './copied.ts';
+import { EarlyApply } from './early-apply.ts';
+import { freezeForCopy, freezeWithCatalog, isExact, letGo, noteRead } from './freezing.ts';
 import { setGeneration } from './generations.ts';
 import { checkpointKey, type Generation } from './link.ts';
 import { KEY, type RunContext } from './run-context.ts';
 import { loadCatalog, type StoredCatalog, storeCatalog } from './stored-catalog.ts';
+import { createAll, createViews, finishCollection, targetOf } from './target-structure.ts';
 
 const MEGABYTE = 1_000_000;
 
 /** Chooses the first time point and writes the plan of the copy: phase `created` → `copying`. */
 export async function beginCopy(run: RunContext): Promise<void> {
   const { store, source, selection } = run;
-  const catalog = await withRetry(run.retry(), () => readCatalog(source, selection, run.signal));
+  const still = await freezeWithCatalog(run);
+  const catalog = still?.catalog ?? (await withRetry(run.retry(), () => readCatalog(source, selection, run.signal)));
   if (catalog.collections.length === 0 && catalog.views.length === 0) {
     throw new GodwitError('GW1001', 'The chosen namespaces hold nothing to move', {
       details: { include: run.options.include },
     });
   }
   // The log must reach back to every transaction that is still open at the first time point.
-  const start = await withRetry(run.retry(), () => oldestOpenTransaction(source, catalog.position));
-  const chunks = await withRetry(run.retry(), () => planAllChunks(run, catalog));
+  const start =
+    still?.frozen.logFrom ?? (await withRetry(run.retry(), () => oldestOpenTransaction(source, catalog.position)));
+  const chunks = await withRetry(run.retry(), () => planAllChunks(run, source, catalog));
   const generation: Generation = { number: 0, direction: 'forward', start, structureAsOf: catalog.position };
   failpoint('plan.before-commit');
   store.enter('copying', 'copy-planned', () => {
@@ -50,12 +51,26 @@ export async function beginCopy(run: RunContext): Promise<void> {
   failpoint('plan.after-commit');
 }
 
-async function planAllChunks(run: RunContext, catalog: Catalog) {
-  const connection = await run.source.connectPrimary(run.signal);
+/**
+ * Cuts all collections of a catalog into chunks, numbered from 0.
+ * @param scannedChunks a collection of at most so many chunks is one that is read in the order on disk
+ */
+export async function planAllChunks(
+  run: RunContext,
+  from: Cluster,
+  catalog: Catalog,
+  scannedChunks = 0,
+): Promise<Chunk[]> {
+  // What stands still is cut as it is read.
+  const still = from === run.source && run.frozen?.isHeld ? run.frozen : undefined;
+  const connection = await (still?.connect(run.signal) ?? from.connectPrimary(run.signal));
+  const chunkBytes = run.options.chunkMb * MEGABYTE;
   try {
     const planned = [];
     for (const spec of catalog.collections) {
-      planned.push(await planChunks(run.source, connection, spec, run.options.chunkMb * MEGABYTE));
+      const scan = scannedChunks > 0 && !spec.capped ? await planScan(from, spec) : undefined;
+      if (scan && scan.bytes <= scannedChunks * chunkBytes) planned.push([scan]);
+      else planned.push(await planChunks(from, connection, spec, chunkBytes));
     }
     // Large collections first, so that the lanes end together.
     const size = (chunks: { bytes: number }[]) => chunks.reduce((sum, chunk) => sum + chunk.bytes, 0);
@@ -77,6 +92,8 @@ export async function finishCopy(run: RunContext): Promise<void> {
     return spec;
   };
   await withRetry(run.retry(), () => createAll(run, catalog));
+  const pending = store.pendingChunks('copy').length;
+  if (pending > 0) await freezeForCopy(run);
   const copier = new MongoCopier({
     source: run.source,
     target: run.target,
@@ -85,7 +102,10 @@ export async function finishCopy(run: RunContext): Promise<void> {
     notBefore: catalog.position,
     throttle: run.throttle,
     rememberStart: (uuid, position) => store.set(KEY.copyStart(uuid), position),
+    still: () => (run.frozen?.isHeld ? run.frozen : undefined),
+    onRead: (timePoint) => noteRead(store, timePoint),
   });
+  let unread = pending;
   const early = new EarlyApply(run, catalog.collections);
   early.start();
   try {
@@ -95,10 +115,15 @@ export async function finishCopy(run: RunContext): Promise<void> {
       units: catalog.collections.map((spec) => spec.uuid),
       ledger: {
         pending: () => store.pendingChunks('copy'),
-        done: (chunk, docs, bytes) => store.chunkDone('copy', chunk.id, { docs, bytes }),
+        done: (chunk, docs, bytes) => {
+          store.chunkDone('copy', chunk.id, { docs, bytes });
+          unread -= 1;
+          // Indexes are built without it.
+          if (unread === 0) letGo(run, 'everything is read', false).catch((error) => run.onFault(error));
+        },
       },
       finishUnit: async (uuid) => {
-        await buildIndexes(run, specOf(uuid));
+        await finishCollection(run, specOf(uuid));
         early.ready(specOf(uuid));
       },
       retry: run.retry(),
@@ -112,79 +137,21 @@ export async function finishCopy(run: RunContext): Promise<void> {
     await early.stop();
     copier.close();
   }
-  const applied = store.get<EarlyPositions>(KEY.early) ?? {};
+  await letGo(run, 'everything is read', false);
+  const applied = store.get<EarlyPositions>(KEY.early);
   await withRetry(run.retry(), () => createViews(run, catalog));
   failpoint('copy.all-done');
   const end = await withRetry(run.retry(), () => run.source.note({ copy: 'end' }));
   const generation = store.get<Generation>(KEY.generation) as Generation;
+  // What was read as of the time point holds nothing of the log after it, unless some of that was applied early.
+  const exact = isExact(store, catalog.position) && applied === undefined;
   const memory: ApplierMemory = {
     collections: catalog.collections.map((spec) => ({
-      ...trackedOf(
-        spec,
-        selection.target(spec.db, spec.name),
-        applied[spec.uuid] ?? store.get<Position>(KEY.copyStart(spec.uuid)) ?? catalog.position,
-      ),
-      fuzzyUntil: end,
+      ...trackedCopy(run, spec, selection.target(spec.db, spec.name), catalog.position, applied),
+      fuzzyUntil: exact ? catalog.position : end,
     })),
     transactions: [],
   };
   const checkpoint: ApplyCheckpoint = { position: generation.start, restartFrom: generation.start, entries: 0, memory };
   store.enter('following', 'copy-done', () => store.set(checkpointKey(generation.number), checkpoint));
-}
-
-function targetOf(run: RunContext, spec: CollectionSpec) {
-  return run.selection.target(spec.db, spec.name);
-}
-
-async function createAll(run: RunContext, catalog: Catalog): Promise<void> {
-  const connection = await run.target.connectPrimary(run.signal);
-  try {
-    for (const spec of catalog.collections) await createCollection(connection, targetOf(run, spec), spec);
-    failpoint('copy.create.after');
-  } finally {
-    connection.close();
-  }
-}
-
-/**
- * Builds the indexes of a collection, two commands at once: the server builds
- * the indexes of one command on one thread, after one pass over the documents.
- */
-async function buildIndexes(run: RunContext, spec: CollectionSpec): Promise<void> {
-  failpoint('copy.indexes.before');
-  const specs = splitIndexes(spec.indexes).now;
-  const shares = [0, 1]
-    .map((share) => specs.filter((_index, i) => i % 2 === share))
-    .filter((share) => share.length > 0);
-  await Promise.all(shares.map((share) => buildShare(run, spec, share)));
-  failpoint('copy.indexes.after');
-  run.store.event('collection-ready', { namespace: namespaceOf(spec), indexes: spec.indexes.length });
-}
-
-async function buildShare(run: RunContext, spec: CollectionSpec, indexes: readonly Buffer[]): Promise<void> {
-  const connection = await run.target.connectPrimary(run.signal);
-  const stop = () => connection.close();
-  run.signal.addEventListener('abort', stop, { once: true });
-  try {
-    await createIndexes(connection, targetOf(run, spec), indexes, { deferred: true });
-  } finally {
-    run.signal.removeEventListener('abort', stop);
-    connection.close();
-  }
-}
-
-async function createViews(run: RunContext, catalog: Catalog): Promise<void> {
-  const connection = await run.target.connectPrimary(run.signal);
-  try {
-    for (const db of new Set(catalog.views.map((view) => view.db))) {
-      await makeViews(
-        connection,
-        run.selection,
-        db,
-        catalog.views.filter((view) => view.db === db),
-      );
-    }
-  } finally {
-    connection.close();
-  }
 }

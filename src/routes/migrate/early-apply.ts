@@ -1,12 +1,10 @@
-import { type CollectionSpec, trackedOf } from '../../adapters/mongodb/index.ts';
+import type { CollectionSpec } from '../../adapters/mongodb/index.ts';
 import { GodwitError, isRetryable } from '../../kernel/errors.ts';
 import type { Position } from '../../kernel/position.ts';
+import { type EarlyPositions, trackedCopy } from './copied.ts';
 import { KEY, type RunContext } from './run-context.ts';
 
 const ROUND_EVERY_MS = 3_000;
-
-/** Where early applying stands: collection by UUID, and the position up to which its changes are applied. */
-export type EarlyPositions = Readonly<Record<string, Position>>;
 
 /**
  * Applies the log to collections that are ready while others are still being
@@ -69,12 +67,10 @@ export class EarlyApply {
     const ready = new Set(this.#ready.keys());
     const before = store.get<EarlyPositions>(KEY.early) ?? {};
     const catalogPosition = link.generation.structureAsOf;
+    // From now on documents may be ahead of the position they were read at.
+    if (store.get(KEY.early) === undefined) store.set(KEY.early, before);
     const collections = this.#all.map((spec) => ({
-      ...trackedOf(
-        spec,
-        selection.target(spec.db, spec.name),
-        before[spec.uuid] ?? store.get<Position>(KEY.copyStart(spec.uuid)) ?? catalogPosition,
-      ),
+      ...trackedCopy(this.#run, spec, selection.target(spec.db, spec.name), catalogPosition, before),
       // What is not ready is passed over, as if it were not there.
       ghost: !ready.has(spec.uuid),
     }));

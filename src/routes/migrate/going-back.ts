@@ -52,11 +52,7 @@ async function turnBack(run: RunContext, kind: FenceKind): Promise<void> {
     for (const entry of await openEntries(run)) await entry.unflip(run.signal);
   } catch (error) {
     if (run.signal.aborted) throw error;
-    for (const entry of await openEntries(run)) await entry.flip(run.signal);
-    await lower(run, targetKind, 'target');
-    run.store.enter('switched', 'rollback-undone', () =>
-      run.store.event('rollback-undone', { reason: error instanceof Error ? error.message : String(error) }),
-    );
+    await undoRollBack(run, error, targetKind);
     throw error;
   }
   // A target that could not be fenced may have been written until the address moved.
@@ -70,6 +66,19 @@ async function turnBack(run: RunContext, kind: FenceKind): Promise<void> {
   });
   run.link = await openLink(run, turn.generation);
   failpoint('rollback.after-switch');
+}
+
+/** Before the address moved: the target goes on serving, as if nothing had been tried. Idempotent. */
+export async function undoRollBack(
+  run: RunContext,
+  why: unknown,
+  targetKind: FenceKind = run.store.get<CutoverRecord>(KEY.cutover)?.fence ?? 'none',
+): Promise<void> {
+  for (const entry of await openEntries(run)) await entry.flip(run.signal);
+  await lower(run, targetKind, 'target');
+  run.store.enter('switched', 'rollback-undone', () =>
+    run.store.event('rollback-undone', { reason: why instanceof Error ? why.message : String(why) }),
+  );
 }
 
 /** Can be repeated from any point: the flow to the target is planned, but nothing moves in it yet. */

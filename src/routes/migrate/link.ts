@@ -15,8 +15,9 @@ import {
 } from '../../adapters/mongodb/index.ts';
 import { type ApplyCheckpoint, applyLog, intentKey } from '../../kernel/apply.ts';
 import type { Clock } from '../../kernel/clock.ts';
-import { GodwitError, invariant, throwIfAborted } from '../../kernel/errors.ts';
+import { abortedBy, GodwitError, invariant, throwIfAborted } from '../../kernel/errors.ts';
 import { follow } from '../../kernel/follow.ts';
+import type { ChangeSource, LogBlock } from '../../kernel/ports.ts';
 import { laterOf, POSITION_ZERO, type Position } from '../../kernel/position.ts';
 import { type RetryPolicy, withRetry } from '../../kernel/retry.ts';
 import { type RunStore, Spool } from '../../state/index.ts';
@@ -31,6 +32,8 @@ export interface Generation {
   readonly start: Position;
   /** The structure known at the start holds everything up to here. */
   readonly structureAsOf: Position;
+  /** Up to here a change of a collection that is not known is no surprise: it was gone when the structure was listed. */
+  readonly listedBy?: Position;
 }
 
 export interface LinkOptions {
@@ -41,6 +44,10 @@ export interface LinkOptions {
   readonly selection: Selection;
   readonly store: RunStore;
   readonly readFrom: 'primary' | 'secondary';
+  /** What the log is taken from in place of the server alone. */
+  readonly openSource?: (server: OplogSource) => ChangeSource;
+  /** Whether nobody looks at the log now, so that its position need not be carried forward. */
+  readonly isIdle?: () => boolean;
   readonly applyLanes: number;
   readonly clock: Clock;
   readonly retryForMs: number;
@@ -53,6 +60,7 @@ export interface LinkOptions {
 const POSITION_NEVER = 'ffffffffffffffff' as Position;
 const SYNC_EVERY_MS = 500;
 const TICK_MS = 400;
+const SPOOL_POLL_MS = 50;
 const MOST_RETAINED_BYTES = 2 * 1024 * 1024 * 1024;
 
 /** What the log showed of writes to the chosen namespaces. */
@@ -61,6 +69,16 @@ export interface SeenWrites {
   newest: { namespace: string; position: Position } | undefined;
   /** The newest delete of each namespace: a TTL index may be its cause. */
   readonly deletes: Map<string, Position>;
+}
+
+/** Where the log of a generation is kept. */
+export function spoolDir(store: RunStore, generation: number): string {
+  return join(store.paths.dir, `spool-${generation}`);
+}
+
+/** State key of the position up to which documents may be ahead of the log. */
+export function aheadKey(generation: number): string {
+  return `${checkpointKey(generation)}.ahead`;
 }
 
 /** State key of a generation's checkpoint. */
@@ -86,6 +104,11 @@ export class Link {
   #failure: unknown;
   #proofFrom: Position | undefined;
   #settling = false;
+  #spoolLost = false;
+  #flowsAfter = POSITION_NEVER;
+  #aheadTo: Position = POSITION_ZERO;
+  /** Others who need the log kept, by the position from which. */
+  readonly #keepers = new Set<{ readonly from: Position }>();
 
   #moment: Moment | undefined;
   #collections: Map<string, TrackedCollection>;
@@ -106,8 +129,7 @@ export class Link {
   }
 
   static async open(options: LinkOptions): Promise<Link> {
-    const dir = join(options.store.paths.dir, `spool-${options.generation.number}`);
-    return new Link(options, await Spool.open(dir));
+    return new Link(options, await Spool.open(spoolDir(options.store, options.generation.number)));
   }
 
   get generation(): Generation {
@@ -126,8 +148,18 @@ export class Link {
     return this.#checkpoint.position;
   }
 
+  /** Whether the source's log was there where ours ended: something of it has come since this link was started. */
+  get isFlowing(): boolean {
+    return this.#spool.end > this.#flowsAfter;
+  }
+
   get isApplying(): boolean {
     return this.#isApplying;
+  }
+
+  /** Whether it failed because the log, or our copy of it, cannot be gone on with. */
+  get hasLostLog(): boolean {
+    return isLostLog(this.#failure);
   }
 
   /** A collection as the log knows it now, by UUID at `from`. */
@@ -139,14 +171,24 @@ export class Link {
     return [...this.#collections.values()];
   }
 
+  /** The other side may hold changes of a collection up to here, though they do not count as applied yet. */
+  aheadTo(collection: TrackedCollection): Position {
+    return this.#settling ? POSITION_NEVER : laterOf(this.#aheadTo, collection.fuzzyUntil);
+  }
+
   /** Begins to spool. */
   startFollowing(): void {
-    const { from, selection, readFrom, generation } = this.#options;
-    const source = new OplogSource({ cluster: from, selection, readFrom });
+    const { from, selection, readFrom, generation, openSource } = this.#options;
+    const server = new OplogSource({ cluster: from, selection, readFrom });
+    const source = openSource?.(server) ?? server;
+    // Without its spool a flow goes on from the checkpoint, which holds what is needed from before it.
+    this.#spoolLost = this.#spool.end === POSITION_ZERO && this.appliedTo > generation.start;
+    const start = this.#spoolLost ? this.#checkpoint.restartFrom : generation.start;
+    this.#flowsAfter = laterOf(this.#spool.end, start);
     this.#follower = follow({
       source,
       log: this.#spool,
-      start: generation.start,
+      start,
       retry: this.#retry(this.#stop.signal),
       syncEveryMs: SYNC_EVERY_MS,
     }).catch((error) => this.#fail(error));
@@ -209,6 +251,7 @@ export class Link {
   async recallProof(from: Position): Promise<boolean> {
     const upTo = this.appliedTo;
     this.touched.clear();
+    if (this.#spoolLost && from < this.#checkpoint.restartFrom) return false;
     const tracked = TrackedCollections.of(this.collections());
     try {
       await eachBlock(this.#spool, from, upTo, [this.#stop.signal], (block) => {
@@ -223,9 +266,41 @@ export class Link {
     return true;
   }
 
-  /** Keeps the log since the proof, as long as that is of use and of reasonable size. */
+  /** Keeps the log since the proof, as long as that is of use and of reasonable size, and what others need. */
   #retained(): Position | undefined {
-    return this.#spool.sizeBytes < MOST_RETAINED_BYTES ? this.#proofFrom : undefined;
+    const wanted = [...this.#keepers].map(({ from }) => from);
+    if (this.#proofFrom !== undefined && this.#spool.sizeBytes < MOST_RETAINED_BYTES) wanted.push(this.#proofFrom);
+    return wanted.sort()[0];
+  }
+
+  /** Our copy of the log is kept from a position on until this is disposed of. */
+  keepLogFrom(from: Position): Disposable {
+    const keeper = { from };
+    this.#keepers.add(keeper);
+    return { [Symbol.dispose]: () => void this.#keepers.delete(keeper) };
+  }
+
+  /** Our copy of the log holds everything after this position. */
+  get keptLogFrom(): Position {
+    return laterOf(this.#spool.keptAfter, this.#spoolLost ? this.#flowsAfter : this.generation.start);
+  }
+
+  /** Waits until our copy of the log reaches a position. */
+  async waitSpooled(position: Position, signal: AbortSignal): Promise<void> {
+    while (this.#spool.end < position) {
+      this.#throwFailure();
+      throwIfAborted(signal);
+      throwIfAborted(this.#stop.signal);
+      await this.#options.clock.sleep(SPOOL_POLL_MS, signal);
+    }
+  }
+
+  /** Visits the blocks of our copy of the log between two positions; the first may begin before, the last end after. */
+  eachSpooled(from: Position, upTo: Position, signal: AbortSignal, visit: (block: LogBlock) => void): Promise<void> {
+    return eachBlock(this.#spool, from, upTo, [signal, this.#stop.signal], (block) => {
+      visit(block);
+      return true;
+    });
   }
 
   /**
@@ -245,6 +320,7 @@ export class Link {
         memory: { collections, transactions: [] },
         after: generation.start,
         structureAsOf: generation.structureAsOf,
+        listedBy: generation.listedBy,
         fuzzyUntil: upTo,
         holdAtStructure: true,
         adopt: never,
@@ -332,7 +408,7 @@ export class Link {
         if (this.#failure === undefined && !signal.aborted) return;
         this.#waiters.delete(look);
         signal.removeEventListener('abort', look);
-        reject(this.#failure ?? signal.reason);
+        reject(this.#failure ?? abortedBy(signal));
       };
       this.#waiters.add(look);
       signal.addEventListener('abort', look, { once: true });
@@ -361,6 +437,7 @@ export class Link {
     // What an earlier process may have applied without living to say so, and what was repaired beside the log.
     const begun = this.#options.store.get<Position>(intentKey(checkpointKey(generation.number))) ?? POSITION_ZERO;
     const fuzzyUntil = laterOf(begun, this.#options.store.get<Position>(this.#aheadKey) ?? POSITION_ZERO);
+    this.#aheadTo = laterOf(this.#aheadTo, fuzzyUntil);
     return OplogApplier.open(
       {
         source: from,
@@ -370,6 +447,7 @@ export class Link {
         memory: checkpoint.memory as ApplierMemory,
         after: checkpoint.position,
         structureAsOf: generation.structureAsOf,
+        listedBy: generation.listedBy,
         fuzzyUntil,
         adopt: (uuid, db, name) => adoptCollection(from, to, selection, uuid, db, name, signal),
         reconcileViews: (db, target) => reconcileViews(from, target, selection, db),
@@ -382,6 +460,9 @@ export class Link {
           this.#settling = true;
           this.#options.store.set(this.#aheadKey, POSITION_NEVER);
         },
+        onAhead: (position) => {
+          this.#aheadTo = laterOf(this.#aheadTo, position);
+        },
         barrier: () => this.#aligner.barrier(),
         beforeStep: this.#options.gate,
       },
@@ -391,10 +472,10 @@ export class Link {
 
   /** Notes carry the position forward while nothing of ours is written, and make lag visible. */
   async #tick(): Promise<void> {
-    const { clock, from } = this.#options;
+    const { clock, from, isIdle } = this.#options;
     const { signal } = this.#stop;
     while (!signal.aborted) {
-      await from.note({ tick: clock.now() }).catch(() => undefined);
+      if (!isIdle?.()) await from.note({ tick: clock.now() }).catch(() => undefined);
       await clock.sleep(TICK_MS, signal);
     }
   }
@@ -417,9 +498,8 @@ export class Link {
     }
   }
 
-  /** State key of the position up to which documents may be ahead of the log. */
   get #aheadKey(): string {
-    return `${checkpointKey(this.generation.number)}.ahead`;
+    return aheadKey(this.generation.number);
   }
 
   #readCheckpoint(): ApplyCheckpoint {
@@ -452,6 +532,11 @@ export class Link {
   #wake(): void {
     for (const waiter of [...this.#waiters]) waiter();
   }
+}
+
+/** The source forgot what was not yet spooled, or the spool is damaged. */
+export function isLostLog(error: unknown): boolean {
+  return error instanceof GodwitError && (error.code === 'GW4001' || error.code === 'GW4002');
 }
 
 function collectionsOf(checkpoint: ApplyCheckpoint): Map<string, TrackedCollection> {

@@ -83,6 +83,9 @@ function contextOf(
     readFrom,
     waitingFor: undefined,
     link: undefined,
+    rounds: undefined,
+    frozen: undefined,
+    caughtUp: undefined,
     gate: () => waitWhilePaused(store, signal),
     onFault,
     retry: (other) => ({
@@ -113,6 +116,7 @@ async function makeRun(
   RunStore.create(options.state, options.run, { route: 'migrate', plan }).close();
 }
 
-async function waitWhilePaused(store: RunStore, signal: AbortSignal): Promise<void> {
+/** The gate of a run: waits while it is paused. */
+export async function waitWhilePaused(store: RunStore, signal: AbortSignal): Promise<void> {
   while (store.flag('paused') !== undefined && !signal.aborted) await systemClock.sleep(PAUSE_POLL_MS, signal);
 }

@@ -1,15 +1,7 @@
 /** What the values of migrate's options may be, as zod schemas in their YAML form. */
 import { z } from 'zod';
-
-const DURATION = /^(\d+(?:\.\d+)?)\s*(ms|s|m|h)?$/;
-const UNIT_SECONDS: Record<string, number> = { ms: 0.001, s: 1, m: 60, h: 3600 };
-
-/** Seconds of `30s`, `10m`, `1.5h`, `250ms`, or a bare number of seconds; undefined when it is none of these. */
-export function parseDuration(text: string): number | undefined {
-  const match = DURATION.exec(text.trim());
-  if (!match) return undefined;
-  return Number(match[1]) * (UNIT_SECONDS[match[2] ?? 's'] ?? 1);
-}
+import { DURATION, parseDuration } from './duration.ts';
+import { parseHours, parseSchedule } from './sync/schedule.ts';
 
 export function duration(least: number, most: number) {
   return z
@@ -17,6 +9,14 @@ export function duration(least: number, most: number) {
     .transform((value) => (typeof value === 'number' ? value : (parseDuration(value) ?? Number.NaN)))
     .refine((seconds) => seconds >= least && seconds <= most);
 }
+
+/** Text that a function understands; what it makes of it is the value. */
+function parsed<T>(parse: (text: string) => T | undefined) {
+  return z.string().transform((text, context) => parse(text) ?? refuse(context));
+}
+
+export const schedule = parsed(parseSchedule);
+export const hours = parsed(parseHours);
 
 export const uri = z.string().regex(/^mongodb(\+srv)?:\/\/\S+$/);
 export const pattern = z.string().regex(/^[^\s.$/\\"]+(\..+)?$/);

@@ -25,6 +25,8 @@ describe('options of migrate', () => {
       include: [],
       exclude: [],
       rename: [],
+      compress: 'none',
+      mediumTool: 'godwit',
       cutover: 'manual',
       fenceWholeCluster: false,
       entries: [],
@@ -35,6 +37,7 @@ describe('options of migrate', () => {
       throttle: 'auto',
       neighbourLatencyLimit: 1.25,
       retryForSeconds: 600,
+      resync: false,
       withUsers: false,
     });
   });

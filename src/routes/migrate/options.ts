@@ -7,7 +7,7 @@
 import { z } from 'zod';
 import { GodwitError } from '../../kernel/errors.ts';
 import { redactUri } from '../../kernel/redact.ts';
-import type { CommandOverrides, MigrateOptions } from './api.ts';
+import type { CommandOverrides, ExportOptions, ImportOptions, MigrateOptions } from './api.ts';
 import { OPTIONS, type OptionSpec } from './option-table.ts';
 
 export interface OptionSources {
@@ -22,6 +22,8 @@ export interface OptionSources {
 export interface RunAddress {
   readonly state: string;
   readonly run: string;
+  /** Where the source is, if that was said. */
+  readonly from?: string;
 }
 
 /** The environment variable of an option: `--max-stall` is GODWIT_MAX_STALL. */
@@ -32,20 +34,53 @@ export function envNameOf(spec: OptionSpec): string {
 /** Everything a migration needs; `from` and `to` must be given. */
 export function parseOptions(sources: OptionSources): MigrateOptions {
   const fields = readFields(sources);
-  for (const flag of ['from', 'to']) {
-    if (fields[flag] === undefined) {
-      const hint = `give --${flag}, GODWIT_${flag.toUpperCase()}, or \`${flag}:\` in the file of --config`;
-      throw new GodwitError('GW1001', `--${flag} is missing; ${hint}`, { details: { option: flag } });
-    }
-  }
+  requireFields(fields, ['from', 'to']);
   return finish(fields);
+}
+
+function requireFields(fields: Fields, flags: readonly string[]): void {
+  for (const flag of flags) {
+    if (fields[flag] !== undefined) continue;
+    const hint = `give --${flag}, GODWIT_${flag.toUpperCase()}, or \`${flag}:\` in the file of --config`;
+    throw new GodwitError('GW1001', `--${flag} is missing; ${hint}`, { details: { option: flag } });
+  }
+}
+
+/** What `export` needs: a source and a medium. */
+export function parseExport(sources: OptionSources): ExportOptions {
+  const fields = readFields(sources);
+  requireFields(fields, ['from', 'medium']);
+  return finish(fields) as ExportOptions & MigrateOptions;
+}
+
+/** What `import` needs: a medium and a target. */
+export function parseImport(sources: OptionSources): ImportOptions {
+  const fields = readFields(sources);
+  requireFields(fields, ['medium', 'to']);
+  return finish(fields) as ImportOptions & MigrateOptions;
 }
 
 /** The options when both clusters are named, else just where the run is: enough to talk to its process. */
 export function parseForCommand(sources: OptionSources): MigrateOptions | RunAddress {
   const fields = readFields(sources);
   if (fields.from !== undefined && fields.to !== undefined) return finish(fields);
-  return { state: fields.state as string, run: fields.run as string };
+  const { state, run, from } = fields as unknown as RunAddress;
+  return { state, run, ...(from === undefined ? {} : { from }) };
+}
+
+/** What `migrate spool` needs: a source and a folder, no target and no run. */
+export type SpoolOptions = Pick<
+  MigrateOptions,
+  'from' | 'include' | 'exclude' | 'readFrom' | 'retryForSeconds' | 'spoolKeepSeconds' | 'spoolKeepGb'
+> & { readonly spool: string };
+
+export function parseForSpool(sources: OptionSources): SpoolOptions {
+  const fields = readFields(sources);
+  for (const flag of ['from', 'spool']) {
+    if (fields[flag] === undefined)
+      throw new GodwitError('GW1001', `--${flag} is missing`, { details: { option: flag } });
+  }
+  return fields as unknown as SpoolOptions;
 }
 
 const OVERRIDES: readonly (keyof CommandOverrides)[] = ['fence', 'fenceWholeCluster', 'maxStallSeconds', 'withUsers'];

@@ -15,12 +15,17 @@ import type { Chunk, Drift } from '../../kernel/ports.ts';
 import type { Position } from '../../kernel/position.ts';
 import { withRetry } from '../../kernel/retry.ts';
 import { verifyAll } from '../../kernel/verify.ts';
+import { explainWrong } from './explaining.ts';
 import type { Link } from './link.ts';
 import { KEY, type ProofRecord, type RunContext } from './run-context.ts';
 import type { Sides } from './sides.ts';
 
 const CHUNK_BYTES = 64 * 1024 * 1024;
 const LANES = 2;
+/** So often a difference must be met while both sides live. */
+const LOOKS = 3;
+
+type TouchedEntry = ReturnType<Link['touched']['take']>[number];
 
 /**
  * Compares everything on both sides while both live.
@@ -48,11 +53,13 @@ export async function prove(
     store.commit(() => {
       store.clearChunks('verify');
       store.clearDrift();
+      store.set(KEY.detection, undefined);
       store.putChunks('verify', chunks);
       record(run, link, 'running', 0, from);
     });
   }
-  const { from } = store.get<ProofRecord>(KEY.proof) as ProofRecord;
+  const { from, beforeLog, digests } = store.get<ProofRecord>(KEY.proof) as ProofRecord;
+  if (beforeLog) await planOverflowed(run, link, sides);
   const verifier = openVerifier(run, link, sides, false);
   try {
     await verifyAll({
@@ -70,14 +77,26 @@ export async function prove(
   } finally {
     verifier.close();
   }
+  if (beforeLog) {
+    store.putDrift(await proveTouched(run, link, sides));
+    failpoint('resync.before-verdict');
+  }
   store.putDrift(await structureDrift(run, link, sides, false));
   failpoint('verify.before-verdict');
   const drift = store.drift();
-  record(run, link, drift.length === 0 ? 'equal' : 'different', drift.length, from);
+  await explainWrong(run, link, drift);
+  record(run, link, drift.length === 0 ? 'equal' : 'different', drift.length, from, digests);
   return drift;
 }
 
-function record(run: RunContext, link: Link, state: ProofRecord['state'], drift: number, from: Position): void {
+function record(
+  run: RunContext,
+  link: Link,
+  state: ProofRecord['state'],
+  drift: number,
+  from: Position,
+  digests?: true,
+): void {
   const proof: ProofRecord = {
     state,
     at: new Date(run.clock.now()).toISOString(),
@@ -87,6 +106,7 @@ function record(run: RunContext, link: Link, state: ProofRecord['state'], drift:
     direction: link.generation.direction,
     generation: link.generation.number,
     from,
+    ...(digests ? { digests } : {}),
   };
   run.store.commit(() => {
     run.store.set(KEY.proof, proof);
@@ -94,7 +114,21 @@ function record(run: RunContext, link: Link, state: ProofRecord['state'], drift:
   });
 }
 
-async function planVerify(
+/** Collections of which the log touched too many keys to name them are compared as a whole. */
+async function planOverflowed(run: RunContext, link: Link, sides: Sides): Promise<void> {
+  const only = new Set(link.touched.overflowed);
+  if (only.size === 0) return;
+  link.touched.forget(only);
+  const first = run.store.chunkTotals('verify').reduce((sum, total) => sum + total.total, 0);
+  const chunks = await withRetry(run.retry(), () => planVerify(run, link, sides, only));
+  run.store.putChunks(
+    'verify',
+    chunks.map((chunk) => ({ ...chunk, id: first + chunk.id })),
+  );
+}
+
+/** The chunks of a comparison: of all collections, or of some by UUID. */
+export async function planVerify(
   run: RunContext,
   link: Link,
   sides: Sides,
@@ -155,28 +189,45 @@ async function structureDrift(run: RunContext, link: Link, sides: Sides, final: 
 
 /**
  * Proves, while both sides live, the keys that changed since the last proof,
- * so that few are left to look at when everybody waits.
+ * so that few are left to look at when everybody waits. Names and collections
+ * change under the reads: the source may have dropped by now what it held at
+ * the moment. So what differs is looked at again, by a later moment, and only
+ * what still differs then counts.
  */
 export async function proveTouched(run: RunContext, link: Link, sides: Sides): Promise<Drift[]> {
-  const touched = link.touched.take();
-  await link.catchUp(run.signal);
-  return withRetry(run.retry(), async () => {
-    const moment = await link.moment(run.signal);
-    const concerns = { source: snapshotAt(moment.source), target: snapshotAt(moment.target) };
-    const from = await sides.from.connectPrimary(run.signal);
-    const to = await sides.to.connectPrimary(run.signal);
-    try {
-      const drift: Drift[] = [];
-      for (const [uuid, keys] of touched) {
-        const collection = link.collection(uuid);
-        if (collection && !collection.ghost) drift.push(...(await compareKeys(from, to, collection, keys, concerns)));
-      }
-      return drift;
-    } finally {
-      from.close();
-      to.close();
+  let suspects = link.touched.take();
+  for (let look = 1; ; look += 1) {
+    await link.catchUp(run.signal);
+    const found = await withRetry(run.retry(), () => compareTouched(run, link, sides, suspects));
+    if (found.size === 0 || look >= LOOKS) return [...found.values()].flat();
+    suspects = suspects.filter(([uuid]) => found.has(uuid));
+  }
+}
+
+/** What differs at the latest moment, by collection. */
+async function compareTouched(
+  run: RunContext,
+  link: Link,
+  sides: Sides,
+  touched: readonly TouchedEntry[],
+): Promise<Map<string, Drift[]>> {
+  const moment = await link.moment(run.signal);
+  const concerns = { source: snapshotAt(moment.source), target: snapshotAt(moment.target) };
+  const from = await sides.from.connectPrimary(run.signal);
+  const to = await sides.to.connectPrimary(run.signal);
+  try {
+    const found = new Map<string, Drift[]>();
+    for (const [uuid, keys] of touched) {
+      const collection = link.collection(uuid);
+      if (!collection || collection.ghost) continue;
+      const drift = await compareKeys(from, to, collection, keys, concerns);
+      if (drift.length > 0) found.set(uuid, drift);
     }
-  });
+    return found;
+  } finally {
+    from.close();
+    to.close();
+  }
 }
 
 /**

@@ -1,3 +1,4 @@
+import type { Medium } from '../../adapters/mongodb/index.ts';
 import { GodwitError, throwIfAborted } from '../../kernel/errors.ts';
 import { isFinal } from '../../kernel/phase.ts';
 import type { RunLock } from '../../state/index.ts';
@@ -5,10 +6,16 @@ import type { CommandArgs, CommandName, CommandResult, MigrateOptions, MigrateSt
 import { type CommandAnswer, fitsPhase, perform } from './commands.ts';
 import { beginCopy, finishCopy } from './copying.ts';
 import { recoverCutover } from './cutover.ts';
+import { letGo, noteLost, settleLeftFreeze } from './freezing.ts';
 import { currentGeneration } from './generations.ts';
+import { undoRollBack } from './going-back.ts';
+import { isLostLog } from './link.ts';
+import { beginFromMedium, completeFromSource, finishFromMedium, leadOn } from './medium/from-medium.ts';
+import { mediumRecord } from './medium/record.ts';
 import { watchNeighbours } from './neighbours.ts';
 import { type OpenedRun, openRun, type RunnerHooks } from './open-run.ts';
 import { prove, recallProof } from './proving.ts';
+import { beginResync, finishResync } from './resyncing.ts';
 import { KEY, type ProofRecord, type RunContext, shownDrift } from './run-context.ts';
 import { saveReport } from './save-report.ts';
 import { openLink, sidesOf } from './sides.ts';
@@ -16,8 +23,19 @@ import { buildStatus } from './status.ts';
 
 const POLL_MS = 150;
 /** Answered at any time, also in the middle of a copy. */
-const AT_ONCE: ReadonlySet<string> = new Set(['pause', 'resume']);
+const AT_ONCE: ReadonlySet<string> = new Set(['pause', 'resume', 'unfreeze']);
+/** In all others either nothing flows, or a cutover is under way, which is undone first. */
+const RESYNCABLE: ReadonlySet<string> = new Set([
+  'copying',
+  'following',
+  'verified',
+  'resyncing',
+  'switched',
+  'resyncing-back',
+]);
 const STATUS_MS = 500;
+/** How long a run that only copies waits for the member that was frozen. */
+const CATCH_UP_MS = 60_000;
 const SAMPLE_MS = 1_000;
 
 /**
@@ -59,11 +77,16 @@ export class Runner {
     return runner;
   }
 
-  /** Goes on until there is nothing left to do without a person, or until `--until`. */
-  async go(): Promise<CommandResult> {
+  /**
+   * Goes on until there is nothing left to do without a person, or until `--until`.
+   * @param lostLog an earlier runner ended with it: a new time point is taken first
+   */
+  async go(lostLog?: GodwitError): Promise<CommandResult> {
     try {
+      if (lostLog) await beginResync(this.#run, lostLog);
       return await this.#go();
     } catch (error) {
+      await this.#undoHopelessRollBack(error);
       if (this.#cancelling === undefined) throw error;
       const answer = await perform(this.#run, 'cancel', {});
       const result = this.result('cancel', answer.message, answer.already);
@@ -102,10 +125,24 @@ export class Runner {
     }
   }
 
+  /** Without the log of the flow back a rollback that a crash left in the middle cannot go on: nobody is kept waiting for it. */
+  async #undoHopelessRollBack(error: unknown): Promise<void> {
+    const { store, link, signal } = this.#run;
+    const flowsBack = store.phase === 'rolling-back' && link?.generation.direction === 'reverse';
+    if (flowsBack && link.hasLostLog && !signal.aborted) await undoRollBack(this.#run, error);
+  }
+
+  /** Whether an error that ended `go` means that the log is lost, and the next runner may do without it. */
+  mayResync(error: unknown): error is GodwitError {
+    const { link, options, store, signal } = this.#run;
+    const isLost = link === undefined ? isLostLog(error) : link.hasLostLog;
+    return isLost && options.resync && RESYNCABLE.has(store.phase) && !signal.aborted;
+  }
+
   /** Carries out one command and ends: for when no other process runs the run. */
   async once(name: CommandName, args: CommandArgs): Promise<CommandResult> {
     if (name === 'verify' || name === 'cutover' || name === 'rollback' || name === 'confirm') await this.#advance();
-    const answer = await this.#orFailure(perform(this.#run, name, args));
+    const answer = await this.#orFailure(this.#present(() => perform(this.#run, name, args)));
     return this.result(name, answer.message, answer.already, answer);
   }
 
@@ -114,7 +151,10 @@ export class Runner {
     clearInterval(this.#timer);
     clearInterval(this.#attending);
     this.#stop.abort(new GodwitError('GW8001', 'The runner ended'));
+    await this.#run.rounds?.stop();
     await this.#run.link?.stop();
+    // A lock is never left to the watchdog when there is time to undo it.
+    await letGo(this.#run, 'the run stops', true).catch((error) => this.noteFault(asGodwitError(error)));
     this.publish();
     saveReport(this.#run, this.status());
     this.#run.store.close();
@@ -130,14 +170,24 @@ export class Runner {
         meter,
         throttled: throttle.isBinding ? throttle.reason : this.#run.waitingFor,
         fault: this.#fault,
-        lagSeconds: link?.isApplying ? link.lagSeconds : undefined,
+        lagSeconds: link?.isApplying ? this.#lagSeconds() : undefined,
         spooledTo: link?.spooledTo,
         spoolBytes: link?.spoolBytes ?? 0,
         moment: link?.latestMoment,
+        sync: this.#run.rounds?.status(this.#run.clock.now()),
         selectionTarget: (db, name) => selection.target(db, name),
       },
       { alive: true, pid: process.pid },
     );
+  }
+
+  /** Between rounds it is as old as the oldest change that waits, which grows older since it was looked at. */
+  #lagSeconds(): number | undefined {
+    const { rounds, link, clock } = this.#run;
+    const sync = rounds?.status(clock.now());
+    if (sync?.state !== 'idle' || !sync.behind) return link?.lagSeconds;
+    const { events, seconds, at } = sync.behind;
+    return events === 0 ? 0 : seconds + Math.max(0, Math.round((clock.now() - Date.parse(at)) / 1000));
   }
 
   /** Remembers the fault being waited out; `undefined` when it passed. */
@@ -154,6 +204,7 @@ export class Runner {
   /** Tells listeners and other processes where the run stands. */
   publish(): void {
     const { store, meter, link, clock } = this.#run;
+    noteLost(this.#run);
     meter.entries = link?.entriesApplied ?? meter.entries;
     meter.read();
     const status = this.status();
@@ -193,6 +244,8 @@ export class Runner {
       already,
       message,
       ...(answer.drift ? { drift: shownDrift(answer.drift) } : {}),
+      ...(answer.late === undefined ? {} : { late: answer.late }),
+      ...(answer.evidence ? { evidence: answer.evidence } : {}),
       ...(answer.stallMs === undefined ? {} : { stallMs: answer.stallMs }),
       report: saveReport(this.#run, this.status()),
     };
@@ -202,9 +255,13 @@ export class Runner {
   async #advance(): Promise<void> {
     const run = this.#run;
     const { store } = run;
+    await settleLeftFreeze(run);
     if (isFinal(store.phase) || store.phase === 'confirmed' || store.phase === 'cleaning') return;
-    if (store.phase === 'created') await beginCopy(run);
+    let medium: Medium | undefined;
+    if (store.phase === 'created' && run.options.fromMedium) medium = await beginFromMedium(run, this.#hooks);
+    else if (store.phase === 'created') await beginCopy(run);
     if (store.phase === 'rolled-back') store.enter('following', 'followed-again');
+    await leadOn(run);
     run.link = await openLink(run, currentGeneration(store));
     if (store.phase === 'rolling-back' && run.link.generation.direction === 'forward') {
       await perform(run, 'rollback', {});
@@ -212,7 +269,11 @@ export class Runner {
       return;
     }
     run.link.startFollowing();
-    if (store.phase === 'copying') {
+    if (store.phase === 'copying' && mediumRecord(store)) {
+      await this.#orFailure(finishFromMedium(run, this.#hooks, medium));
+      run.link.reload();
+      if (this.#stopsAt('copied')) return;
+    } else if (store.phase === 'copying') {
       const neighbours = await watchNeighbours(run);
       try {
         await this.#orFailure(finishCopy(run));
@@ -220,13 +281,27 @@ export class Runner {
         await neighbours.stop();
       }
       run.link.reload();
-      if (this.#stopsAt('copied')) return;
+      if (this.#stopsAt('copied')) {
+        await Promise.race([run.caughtUp, run.clock.sleep(CATCH_UP_MS, run.signal)]);
+        return;
+      }
     }
+    if (store.phase === 'resyncing' || store.phase === 'resyncing-back') {
+      const neighbours = watchNeighbours(run);
+      try {
+        await this.#orFailure(finishResync(run, neighbours));
+      } finally {
+        await (await neighbours).stop();
+      }
+      run.link.reload();
+    }
+    if (await completeFromSource(run)) run.link.reload();
     await recallProof(run, run.link);
     run.link.startApplying();
-    await recoverCutover(run);
+    await this.#present(() => recoverCutover(run));
     await this.#turnIfSwitched();
-    if (store.phase === 'rolling-back') await this.#orFailure(perform(run, 'rollback', {}));
+    run.rounds?.start();
+    if (store.phase === 'rolling-back') await this.#orFailure(this.#present(() => perform(run, 'rollback', {})));
   }
 
   /** After a switch the flow goes back: the link of the former direction gives way. */
@@ -234,6 +309,8 @@ export class Runner {
     const run = this.#run;
     const generation = run.store.get<{ number: number }>(KEY.generation);
     if (!run.link || !generation || run.link.generation.number === generation.number) return;
+    await run.rounds?.stop();
+    run.rounds = undefined;
     await run.link.stop();
     run.link = await openLink(run, currentGeneration(run.store));
     run.link.startFollowing();
@@ -242,9 +319,13 @@ export class Runner {
 
   /** `--until following`: everything that was written before the stop is at the target. */
   async #catchUpOnce(): Promise<void> {
-    const { link, store, signal } = this.#run;
-    if (!this.#stopsAt('following') || this.#caughtUp || store.phase !== 'following' || !link) return;
-    await this.#orFailure(link.catchUp(signal));
+    const { link, store, signal, rounds } = this.#run;
+    if (this.#caughtUp || !link) return;
+    // Proved by an earlier process: between rounds nothing would come that shows the log to be there.
+    const unseen = store.phase === 'verified' && rounds !== undefined && !link.isFlowing;
+    const due = this.#stopsAt('following') && (store.phase === 'following' || unseen);
+    if (!due && !(this.#stopsAt('verified') && unseen)) return;
+    await this.#orFailure(this.#present(() => link.catchUp(signal)));
     this.#caughtUp = true;
   }
 
@@ -255,7 +336,8 @@ export class Runner {
     if (store.flag('paused') || !run.link) return;
     if (store.phase === 'following' && !this.#caughtUp && this.#proofIsDue()) {
       const resume = store.get<ProofRecord>(KEY.proof)?.state === 'running';
-      const drift = await this.#orFailure(prove(run, run.link, sidesOf(run, 'forward'), { resume }));
+      const { link } = run;
+      const drift = await this.#orFailure(this.#present(() => prove(run, link, sidesOf(run, 'forward'), { resume })));
       if (drift.length === 0) store.enter('verified', 'verified');
       else if (options.until === 'verified' || options.cutover === 'auto') {
         throw new GodwitError('GW6001', `Verification found ${drift.length} differences`, {
@@ -263,6 +345,7 @@ export class Runner {
         });
       }
     }
+    await this.#proveReverse();
     if (store.phase === 'verified' && options.cutover === 'auto' && !this.#cutoverRefused) {
       this.#cutoverRefused = true;
       await this.#perform('cutover', {});
@@ -274,11 +357,19 @@ export class Runner {
     }
   }
 
+  /** After a resync of the flow back: its proof is half made. */
+  async #proveReverse(): Promise<void> {
+    const run = this.#run;
+    const proof = run.store.get<ProofRecord>(KEY.proof);
+    if (run.store.phase !== 'switched' || !run.link || !proof?.beforeLog || proof.state !== 'running') return;
+    await this.#orFailure(prove(run, run.link, sidesOf(run, 'reverse'), { resume: true }));
+  }
+
   /** The first proof comes by itself, once the target has caught up; later ones are asked for. */
   #proofIsDue(): boolean {
     const { link, store } = this.#run;
     const proof = store.get<ProofRecord>(KEY.proof);
-    const caughtUp = link?.lagSeconds !== undefined && link.lagSeconds < 5;
+    const caughtUp = link?.lagSeconds !== undefined && link.lagSeconds < 5 && this.#run.rounds?.isOpen !== false;
     return caughtUp && (proof === undefined || proof.state === 'running' || proof.direction === 'reverse');
   }
 
@@ -302,7 +393,7 @@ export class Runner {
     } catch (error) {
       // A cancelled run ends in its own way; the state is closed by then.
       if (this.#run.signal.aborted) return;
-      const known = error instanceof GodwitError ? error : new GodwitError('GW9001', String(error), { cause: error });
+      const known = asGodwitError(error);
       store.answer(request.id, {
         ok: false,
         error: { code: known.code, message: known.message, details: known.details },
@@ -312,13 +403,19 @@ export class Runner {
   }
 
   async #perform(name: CommandName, args: CommandArgs): Promise<CommandAnswer> {
-    const answer = await this.#orFailure(perform(this.#run, name, args));
+    const work = () => perform(this.#run, name, args);
+    const answer = await this.#orFailure(AT_ONCE.has(name) ? work() : this.#present(work));
     await this.#turnIfSwitched();
     if (this.#run.store.phase === 'rolled-back') {
       await this.#run.link?.stop();
       this.#run.link = undefined;
     }
     return answer;
+  }
+
+  /** Runs work that needs the present: between rounds it would wait for the next one. */
+  #present<T>(work: () => Promise<T>): Promise<T> {
+    return this.#run.rounds?.inRealTime(work) ?? work();
   }
 
   /** Waits for work, but not past the failure of the flow of changes. */
@@ -348,9 +445,15 @@ export class Runner {
     if (phase === 'confirmed' || phase === 'cleaning') return 'Confirmed: the target is the only side in use';
     if (phase === 'rolled-back') return 'Rolled back: the source is in use again';
     if (this.#stopsAt('copied') && phase === 'following') return 'The copy is complete';
+    // What was reached by an earlier process holds only as long as its log is there.
+    if (!this.#run.link?.isFlowing) return undefined;
     if (this.#stopsAt('following') && (phase === 'verified' || (phase === 'following' && this.#caughtUp)))
       return 'The target follows the source';
     if (this.#stopsAt('verified') && phase === 'verified') return 'The target is proved equal to the source';
     return undefined;
   }
+}
+
+function asGodwitError(error: unknown): GodwitError {
+  return error instanceof GodwitError ? error : new GodwitError('GW9001', String(error), { cause: error });
 }

@@ -2,12 +2,14 @@ import { clusterTime, type Moment, secondsOf } from '../../adapters/mongodb/inde
 import type { ApplyCheckpoint } from '../../kernel/apply.ts';
 import type { Position } from '../../kernel/position.ts';
 import { listRuns, RunStore, runLockHolder } from '../../state/index.ts';
-import type { CollectionStatus, MigrateStatus } from './api.ts';
+import type { CollectionStatus, MigrateStatus, SyncStatus } from './api.ts';
+import { freezeStatus } from './freezing.ts';
 import { checkpointKey, type Generation } from './link.ts';
 import { type Meter, sumTotals } from './meter.ts';
 import type { RunPlan } from './plan.ts';
-import { type CutoverRecord, KEY, type ProofRecord } from './run-context.ts';
+import { type CutoverRecord, KEY, type ProofRecord, type ResyncRecord } from './run-context.ts';
 import type { StoredCatalog } from './stored-catalog.ts';
+import { storedRounds } from './sync/rounds.ts';
 
 /** What only the process that runs a migration knows. */
 export interface Liveness {
@@ -18,6 +20,8 @@ export interface Liveness {
   readonly spooledTo: Position | undefined;
   readonly spoolBytes: number;
   readonly moment: Moment | undefined;
+  /** Undefined in real time. */
+  readonly sync: SyncStatus | undefined;
   readonly selectionTarget: (db: string, name: string) => { db: string; collection: string };
 }
 
@@ -83,13 +87,41 @@ export function buildStatus(
       docsTotal: sumTotals(store.chunkTotals('verify')).docs,
       drift: proof?.drift ?? 0,
     },
+    sync: live ? (live.sync ?? REAL_TIME) : syncAtRest(store),
+    freeze: freezeStatus(store, generation?.structureAsOf, { ms: Date.now(), isRunning: runner.alive }),
     cutover: {
       fence: cutover?.fence ?? null,
       stallMs: cutover?.stallMs ?? null,
       switchedAt: cutover?.switchedAt ?? null,
     },
+    resync: resyncOf(store),
     fault: live?.fault ?? null,
   };
+}
+
+const REAL_TIME: SyncStatus = {
+  mode: 'real-time',
+  schedule: null,
+  hours: null,
+  state: 'real-time',
+  nextAt: null,
+  rounds: 0,
+  last: null,
+  behind: null,
+};
+
+/** Of a run that no process runs: how it was synchronised last. */
+function syncAtRest(store: RunStore): SyncStatus {
+  const stored = storedRounds(store);
+  if (!stored) return REAL_TIME;
+  return { ...REAL_TIME, mode: 'periodic', state: 'idle', ...stored, behind: stored.last?.behind ?? null };
+}
+
+function resyncOf(store: RunStore): MigrateStatus['resync'] {
+  const record = store.get<ResyncRecord>(KEY.resync);
+  if (!record) return null;
+  const { reason, startedAt, doneAt, found, recopied } = record;
+  return { state: doneAt ? 'done' : 'running', reason, startedAt, doneAt: doneAt ?? null, ...found, recopied };
 }
 
 /** Time of a log position, ISO 8601; null for none. */

@@ -115,7 +115,7 @@ export const REMODEL_OPTIONS: readonly RemodelOptionSpec[] = [
     flag: 'max-rate',
     value: 'N/S',
     ...whole(1, 10_000_000),
-    help: 'The backfill goes no faster than this many identities a second',
+    help: 'The backfill, or the comparison, goes no faster than this many identities a second',
   },
   {
     key: 'latencyLimit',

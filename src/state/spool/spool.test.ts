@@ -246,3 +246,21 @@ test('behaves as a list of blocks', { timeout: 60_000 }, async () => {
     { numRuns: 150 },
   );
 });
+
+test('a segment is followed by another when it is old, and the oldest go when there are too many bytes', async () => {
+  const dir = tempDir();
+  // Older than allowed from its first moment on.
+  const spool = await Spool.open(dir, { segmentMs: -1 });
+  for (let n = 1; n <= 6; n += 1) await spool.append(block(n));
+  expect(readdirSync(dir).length).toBe(6);
+  expect(spool.begin).toBe(POSITION_ZERO);
+  await spool.trimToBytes(spool.sizeBytes - 1);
+  expect(readdirSync(dir).length).toBe(5);
+  expect(spool.begin).toBe(at(1));
+  // The newest stays, whatever is asked.
+  await spool.trimToBytes(0);
+  expect(readdirSync(dir).length).toBe(1);
+  expect(spool.begin).toBe(at(5));
+  expect(spool.end).toBe(at(6));
+  await spool.close();
+});

@@ -22,6 +22,8 @@ import { createSegment, type Segment, writeFully } from './segment.ts';
 export interface SpoolOptions {
   /** A segment that has reached this size is followed by a new one. */
   readonly segmentBytes?: number;
+  /** One that is so old, too: only whole segments are let go of. */
+  readonly segmentMs?: number;
 }
 
 const SEGMENT_BYTES = 64 * 1024 * 1024;
@@ -31,6 +33,8 @@ export class Spool implements ChangeLog {
   readonly tornBytes: number;
   readonly #dir: string;
   readonly #segmentBytes: number;
+  readonly #segmentMs: number;
+  #begunAt = Date.now();
   /** Never empty; the last one is written. */
   readonly #segments: Segment[];
   #handle: FileHandle;
@@ -51,6 +55,7 @@ export class Spool implements ChangeLog {
     this.#handle = recovered.handle;
     this.tornBytes = recovered.tornBytes;
     this.#segmentBytes = options.segmentBytes ?? SEGMENT_BYTES;
+    this.#segmentMs = options.segmentMs ?? Number.POSITIVE_INFINITY;
     this.#sizeBytes = this.#segments.reduce((sum, segment) => sum + segment.size, 0);
   }
 
@@ -66,6 +71,11 @@ export class Spool implements ChangeLog {
 
   get sizeBytes(): number {
     return this.#sizeBytes;
+  }
+
+  /** Everything after this position is here still, as far as it was appended; POSITION_ZERO when nothing was let go of. */
+  get keptAfter(): Position {
+    return this.#segments[0]?.after ?? this.end;
   }
 
   append(block: LogBlock): Promise<void> {
@@ -133,13 +143,27 @@ export class Spool implements ChangeLog {
     }
   }
 
+  /** Position just before the oldest entry that is kept. */
+  get begin(): Position {
+    return (this.#segments[0] as Segment).after;
+  }
+
   trim(upTo: Position): Promise<void> {
+    return this.#trimWhile((oldest) => oldest.last <= upTo);
+  }
+
+  /** Lets go of the oldest segments until no more than so many bytes are left. */
+  trimToBytes(bytes: number): Promise<void> {
+    return this.#trimWhile(() => this.#sizeBytes > bytes);
+  }
+
+  #trimWhile(mayGo: (oldest: Segment) => boolean): Promise<void> {
     return this.#inTurn(async () => {
       let unlinked = 0;
       for (;;) {
         const oldest = this.#segments[0];
         // The newest stays whatever it holds: it knows where the spool ends.
-        if (oldest === undefined || oldest === this.#active || oldest.last > upTo || oldest.readers > 0) break;
+        if (oldest === undefined || oldest === this.#active || oldest.readers > 0 || !mayGo(oldest)) break;
         this.#segments.shift();
         this.#sizeBytes -= oldest.size;
         await guardedAsync(oldest.path, () => unlink(oldest.path));
@@ -171,8 +195,8 @@ export class Spool implements ChangeLog {
     invariant(block.last >= block.first, `A block ends at ${block.last}, before its beginning ${block.first}`);
     const header = encodeBlockHeader(block);
     const bytes = header.length + block.bytes.length;
-    const full = this.#active.size > this.#active.start && this.#active.size + bytes > this.#segmentBytes;
-    if (full) await this.#roll();
+    const full = this.#active.size + bytes > this.#segmentBytes || Date.now() - this.#begunAt > this.#segmentMs;
+    if (full && this.#active.size > this.#active.start) await this.#roll();
     const segment = this.#active;
     try {
       await writeFully(this.#handle, [header, block.bytes], segment.size);
@@ -199,6 +223,7 @@ export class Spool implements ChangeLog {
   async #roll(): Promise<void> {
     await this.sync(); // before the successor exists: see the invariants above
     const { id, last } = this.#active;
+    this.#begunAt = Date.now();
     const { segment, handle } = await guardedAsync('Adding a segment to the spool', () =>
       createSegment(this.#dir, id + 1, last),
     );

@@ -10,6 +10,7 @@ import { GodwitError } from '../../../src/kernel/errors.ts';
 import type { CommandName, CommandResult, MigrateOptions } from '../../../src/routes/migrate/api.ts';
 import { command, run, status } from '../../../src/routes/migrate/index.ts';
 import { type ReplicaSet, startReplicaSet, waitFor } from '../../servers/index.ts';
+import { PLAIN } from './plain-options.ts';
 
 let source: ReplicaSet;
 let target: ReplicaSet;
@@ -29,25 +30,12 @@ const quiet = { signal: new AbortController().signal, onEvent: () => undefined }
 
 function optionsOf(name: string, more: Partial<MigrateOptions> = {}): MigrateOptions {
   return {
+    ...PLAIN,
     from: source.uri,
     to: target.uri,
     run: name,
     state,
     include: [name],
-    exclude: [],
-    rename: [],
-    cutover: 'manual',
-    fence: 'none',
-    fenceWholeCluster: false,
-    entries: [],
-    maxStallSeconds: 20,
-    lanes: 2,
-    applyLanes: 2,
-    chunkMb: 1,
-    throttle: 'off',
-    neighbourLatencyLimit: 1.25,
-    retryForSeconds: 60,
-    withUsers: false,
     ...more,
   };
 }

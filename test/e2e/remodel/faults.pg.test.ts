@@ -89,6 +89,22 @@ test('several processes share a backfill', async () => {
   expect((await answerOf(db, ['backfill', ...quietly])).backfill).toMatchObject({ listed: 0, passes: 1 });
 });
 
+test('a backfill under way ends when somebody goes back, who waits for it; nothing is adopted after that', async () => {
+  await upTo('sealed');
+  const owned = async () => Number((await query('select count(*) as n from customers_v2'))[0].n);
+  const copying = godwit(db, ['backfill', '--chunk', '10', '--max-rate', '60', '--json']);
+  await waitFor(async () => (await owned()) >= 20, { timeoutMs: 60_000, what: 'some to be adopted' });
+  const roles = async () => (await statusOf(db)).leases.map(({ role }) => role);
+  expect(await roles()).toEqual(['copier']);
+  await answerOf(db, ['rollback', '--to', 'created']);
+  const after = [await owned()];
+  const said = await copying;
+  after.push(await owned());
+  expect(JSON.parse(said.out)).toMatchObject({ error: { code: 'GW1004' } });
+  expect(after, 'all was given back, and stays so').toEqual([0, 0]);
+  expect(await roles(), 'nobody waits for a process that has ended').toEqual([]);
+});
+
 test('a backfill that is killed goes on with what is left', async () => {
   await upTo('sealed');
   const main = fileURLToPath(new URL('../../../src/cli/main.ts', import.meta.url));

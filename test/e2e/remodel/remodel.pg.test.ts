@@ -7,9 +7,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { PostgresRemodelStore } from '../../../src/adapters/postgres/index.ts';
 import { type PostgresServer, startPostgres } from '../../servers/postgres.ts';
 import { waitFor } from '../../servers/wait-for.ts';
-import { Application, answerOf, godwit, makeCustomers, peopleIn, refusalOf, statusOf } from './world.ts';
+import { subs } from './subscriptions.fixture.ts';
+import { Application, answerOf, godwit, makeCustomers, peopleIn, poolOf, refusalOf, statusOf } from './world.ts';
 
 const ROWS = 600;
 let server: PostgresServer;
@@ -69,6 +71,28 @@ async function climb(db: string, to: string): Promise<void> {
     if (phase === to) return;
   }
 }
+
+test('a command killed after it set its trap, or took it away, is repeated', async () => {
+  const db = await server.createDatabase();
+  await makeCustomers(db, ROWS);
+  await answerOf(db, ['create', '--samples', '5']);
+  await climb(db, 'new-only');
+  const pool = poolOf(db, 2);
+  try {
+    const store = new PostgresRemodelStore({ pool });
+    await store.trap(subs, 'record');
+    await goes(['retire', '--trap', 'record', '--cycle', '0s'], 'trapped');
+    await store.untrap(subs);
+    await goes(['rollback', '--to', 'new-only'], 'new-only');
+  } finally {
+    await pool.end();
+  }
+
+  async function goes(words: readonly string[], phase: string): Promise<void> {
+    expect(await answerOf(db, words)).toMatchObject({ phase });
+    expect(JSON.stringify((await answerOf(db, ['doctor'])).findings)).not.toContain('shape');
+  }
+});
 
 test('a whole life, from draft to retired', async () => {
   const db = await server.createDatabase();

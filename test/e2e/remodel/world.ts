@@ -1,43 +1,18 @@
 /** A small application under load, and the command line that moves its table meanwhile. */
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
-import { runProgram } from '../../../src/cli/program.ts';
 import type { RemodelResult, RemodelStatus } from '../../../src/routes/remodel/api.ts';
-import * as engine from '../../../src/routes/remodel/engine/index.ts';
 import { createGodwit, type Godwit, postgresStore } from '../../../src/routes/remodel/library/index.ts';
 import { oldRowOf, SELECT_OLD } from './old-row.ts';
+import { runRemodel, type Said } from './run-remodel.ts';
 import { subs } from './subscriptions.fixture.ts';
 
 export const DEFINITION = fileURLToPath(new URL('subscriptions.fixture.ts', import.meta.url));
 
-export interface Said {
-  readonly code: number;
-  readonly out: string;
-  readonly err: string;
-}
-
-/** Runs `godwit remodel …` in this process: the same functions that `main.ts` calls. */
-export async function godwit(db: string, words: readonly string[], signal?: AbortSignal): Promise<Said> {
-  let [out, err] = ['', ''];
-  const code = await runProgram(['remodel', ...words], {
-    io: {
-      out: (text) => {
-        out += text;
-      },
-      err: (text) => {
-        err += text;
-      },
-      env: { GODWIT_DB: db, GODWIT_DEFINITION: DEFINITION, GODWIT_REMODEL: 'subs', GODWIT_MIN_SHADOW: '20' },
-      isTerminal: false,
-      isErrTerminal: false,
-      size: () => ({ columns: 120, rows: 50 }),
-    },
-    signal: signal ?? new AbortController().signal,
-    version: 'test',
-    loadMigrate: () => Promise.reject(new Error('not this route')),
-    loadRemodel: async () => engine,
-  });
-  return { code, out, err };
+/** Runs `godwit remodel …` in this process. */
+export function godwit(db: string, words: readonly string[], signal?: AbortSignal): Promise<Said> {
+  const env = { GODWIT_DB: db, GODWIT_DEFINITION: DEFINITION, GODWIT_REMODEL: 'subs', GODWIT_MIN_SHADOW: '20' };
+  return runRemodel(words, env, signal);
 }
 
 /** The same with `--json`: its one answer. Throws what it said when it failed, unless `may` is its exit code. */

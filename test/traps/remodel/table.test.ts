@@ -14,6 +14,7 @@ const FILES: Readonly<Record<string, (name: string) => string>> = {
   kernel: (name) => `src/kernel/remodel/${name}.test.ts`,
   e2e: (name) => `test/e2e/remodel/${name}.test.ts`,
   traps: (name) => `test/traps/remodel/${name}.test.ts`,
+  stress: (name) => `test/stress/${name}.test.ts`,
   contract: (name) => `test/contract/${name}.ts`,
 };
 

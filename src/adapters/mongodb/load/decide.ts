@@ -31,6 +31,8 @@ export interface ControlState {
   readonly quiet: number;
   /** Looks at the lowest rate with neighbours still slow. */
   readonly atFloor: number;
+  /** Looks since something was last strained. */
+  readonly calm: number;
   /** Operations not yet judged: too few to mean something. */
   readonly pending?: Baseline;
   /** Operations at the present rate, until they are enough to judge the slowest of them, and looks it took so far. */
@@ -39,7 +41,7 @@ export interface ControlState {
   readonly lagSeconds?: number;
 }
 
-const MB = 1024 * 1024;
+const MB = 1_000_000;
 const START = 4 * MB;
 const FLOOR = 1 * MB;
 const CEILING = 1024 * MB;
@@ -51,6 +53,8 @@ export const LEAST_OPS = 20;
 /** Fewer per second are nobody's business traffic. */
 const QUIET_OPS_PER_SECOND = 2;
 const QUIET_LOOKS = 3;
+/** So many looks after a strain the copy is left alone again. */
+const CALM_LOOKS = 30;
 /** Slower than this share of its operations is what a kind's tail means; so many operations show it. */
 const TAIL_SHARE = 0.01;
 const TAIL_OPS = 300;
@@ -64,6 +68,12 @@ const USED_PERCENT = 95;
 /** When so many looks at the lowest rate change nothing, it is not us. */
 const NOT_US_LOOKS = 15;
 
+/** Nobody else is there at the beginning: full speed, until somebody or some strain appears. */
+export function startAlone(limits: Limits): ControlState {
+  const start = startControl(undefined, limits);
+  return { ...alone(start, limits), quiet: QUIET_LOOKS };
+}
+
 export function startControl(baseline: Baseline | undefined, limits: Limits): ControlState {
   const rate = Math.min(baseline ? START : FLOOR, limits.maxBytesPerSecond ?? CEILING);
   return {
@@ -74,6 +84,7 @@ export function startControl(baseline: Baseline | undefined, limits: Limits): Co
     finiteRate: rate,
     quiet: 0,
     atFloor: 0,
+    calm: CALM_LOOKS,
     tailLooks: 0,
   };
 }
@@ -84,10 +95,14 @@ export type Look = LoadSample & { readonly copiedPerSecond?: number };
 /** The state after one more look. */
 export function decide(state: ControlState, sample: Look, limits: Limits): ControlState {
   const quiet = isQuiet(sample) ? state.quiet + 1 : 0;
-  const next = { ...state, quiet, lagSeconds: sample.lagSeconds };
-  const strain = strainOf(state, sample);
+  const strain = sample.strain?.slower ?? strainOf(state, sample);
+  const next = { ...state, quiet, calm: strain ? 0 : state.calm + 1, lagSeconds: sample.lagSeconds };
   if (strain) return slower(next, sample, limits, strain);
-  if (quiet >= QUIET_LOOKS) return alone(next, limits);
+  if (quiet >= QUIET_LOOKS) {
+    // What was strained a moment ago would be again at once.
+    if (next.calm >= CALM_LOOKS && !sample.strain?.hold) return alone(next, limits);
+    return sample.strain?.hold ? held(next, sample.strain.hold) : easing(next, sample, limits);
+  }
   // A pause of neighbours says nothing about the rate.
   if (quiet > 0) return next;
 
@@ -114,6 +129,7 @@ export function decide(state: ControlState, sample: Look, limits: Limits): Contr
       };
     return slower({ ...judged, atFloor }, sample, limits, worst.words);
   }
+  if (sample.strain?.hold) return held(judged, sample.strain.hold);
   if (sample.cacheUsed > USED_PERCENT) {
     return at(judged, judged.finiteRate, limits, `the cache of the source is ${Math.round(sample.cacheUsed)} % full`);
   }
@@ -126,6 +142,19 @@ export function decide(state: ControlState, sample: Look, limits: Limits): Contr
 /** Near the limit a large step would be felt at once, and halved again. */
 function stepAt(rate: number): number {
   return Math.max(LEAST_STEP, Math.min(MOST_STEP, rate / 8));
+}
+
+/** Near a limit: neither faster nor slower. */
+function held(state: ControlState, why: string): ControlState {
+  if (!Number.isFinite(state.bytesPerSecond)) return state;
+  return { ...state, reason: `${why}; copy at ${mbps(state.bytesPerSecond)}` };
+}
+
+/** Without neighbours to judge by, faster step by step after a strain. */
+function easing(state: ControlState, sample: Look, limits: Limits): ControlState {
+  if (!Number.isFinite(state.bytesPerSecond)) return state;
+  const raised = Math.min(state.finiteRate + stepAt(state.finiteRate), mostUseful(state, sample));
+  return at(state, raised, limits, state.reason?.split(';')[0] ?? 'easing off');
 }
 
 /** Trouble that is not a matter of neighbours' latency. */
@@ -169,7 +198,8 @@ function learn(state: ControlState, seen: Baseline): ControlState {
 
 /** Half of what the copy does: half of a limit that it does not reach would change nothing. */
 function slower(state: ControlState, sample: Look, limits: Limits, why: string): ControlState {
-  const real = sample.copiedPerSecond ? Math.min(state.finiteRate, sample.copiedPerSecond) : state.finiteRate;
+  const limit = Number.isFinite(state.bytesPerSecond) ? state.finiteRate : CEILING;
+  const real = sample.copiedPerSecond ? Math.min(limit, sample.copiedPerSecond) : state.finiteRate;
   return { ...at(state, real / 2, limits, why), doubling: false, tail: undefined, tailLooks: 0 };
 }
 

@@ -3,6 +3,7 @@ import { GodwitError, isRetryable } from '../../../kernel/errors.ts';
 import type { Cluster } from '../cluster.ts';
 import type { Selection } from '../namespaces.ts';
 import { addHistograms, type Histogram, parseHistogram, subtractHistograms } from './histogram.ts';
+import type { Strain } from './strain.ts';
 
 /** Operations of one kind between two looks. */
 export interface Latency {
@@ -24,6 +25,8 @@ export interface LoadSample {
   readonly cacheUsed: number;
   /** Of the secondary that is furthest behind; undefined when not known. */
   readonly lagSeconds?: number;
+  /** What members of either side suffer from, where that was looked at. */
+  readonly strain?: Strain;
 }
 
 interface Counter {

@@ -2,11 +2,11 @@ import { describe, expect, test } from 'vitest';
 import type { Clock } from '../../../kernel/clock.ts';
 import { GodwitError } from '../../../kernel/errors.ts';
 import { Throttle } from '../../../kernel/throttle.ts';
-import { type ControlState, decide, startControl } from './decide.ts';
+import { type ControlState, decide, startAlone, startControl } from './decide.ts';
 import type { LoadSample } from './neighbour-load.ts';
 import { controlThrottle, learnBaseline } from './throttle-controller.ts';
 
-const MB = 1024 * 1024;
+const MB = 1_000_000;
 const LIMITS = { limit: 1.25 };
 const BASELINE = { reads: { ops: 1000, meanMs: 0.5 }, writes: { ops: 1000, meanMs: 1.6 } };
 
@@ -80,6 +80,31 @@ describe('the rate of the copy', () => {
     });
     expect(stateAfter([{ ...QUIET, cacheDirty: 18 }])).toMatchObject({ bytesPerSecond: 2 * MB });
     expect(stateAfter([felt(1.6, { cacheUsed: 97 })])).toMatchObject({ bytesPerSecond: 4 * MB, reason: /97 % full/ });
+  });
+
+  test('follows strain of any member, and is left alone only after some calm', () => {
+    const strained = {
+      ...QUIET,
+      copiedPerSecond: 80 * MB,
+      strain: { slower: 'target x is 12 s behind and falls back' },
+    };
+    const slowed = stateAfter([strained], startAlone(LIMITS));
+    expect(slowed).toMatchObject({
+      bytesPerSecond: 40 * MB,
+      reason: 'target x is 12 s behind and falls back; copy at 40 MB/s',
+    });
+    const still = { ...QUIET, copiedPerSecond: 40 * MB };
+    const easing = stateAfter(times(4, still), slowed);
+    expect(easing.bytesPerSecond).toBe(56 * MB);
+    expect(easing.reason).toBe('target x is 12 s behind and falls back; copy at 56 MB/s');
+    expect(stateAfter(times(40, still), slowed).bytesPerSecond).toBe(Number.POSITIVE_INFINITY);
+    // Near a limit it is neither raised nor lowered, with neighbours and without.
+    const near = { strain: { hold: 'source y is 65 % busy' } };
+    expect(stateAfter(times(4, { ...still, ...near }), slowed)).toMatchObject({
+      bytesPerSecond: 40 * MB,
+      reason: 'source y is 65 % busy; copy at 40 MB/s',
+    });
+    expect(stateAfter(times(4, felt(1.6, near))).bytesPerSecond).toBe(4 * MB);
   });
 
   test('stays near what the copy really does', () => {

@@ -1,7 +1,7 @@
 import type { Clock } from '../../../kernel/clock.ts';
 import { isRetryable } from '../../../kernel/errors.ts';
 import type { Throttle } from '../../../kernel/throttle.ts';
-import { type Baseline, decide, LEAST_OPS, type Limits, merge, startControl } from './decide.ts';
+import { type Baseline, decide, LEAST_OPS, type Limits, merge, startAlone, startControl } from './decide.ts';
 import type { LoadSample } from './neighbour-load.ts';
 
 const LOOK_EVERY_MS = 1_000;
@@ -37,12 +37,14 @@ export async function controlThrottle(
     Limits & {
       readonly throttle: Throttle;
       readonly baseline?: Baseline;
+      /** Nobody else is at work at the beginning: full speed until somebody is. */
+      readonly alone?: boolean;
       /** Bytes copied so far; without it the limit may run ahead of the copy. */
       readonly copied?: () => number;
     },
 ): Promise<void> {
   const { throttle, clock, signal } = watch;
-  let state = startControl(watch.baseline, watch);
+  let state = watch.alone ? startAlone(watch) : startControl(watch.baseline, watch);
   throttle.limit(state.bytesPerSecond, state.reason);
   await look(watch);
   let before = watch.copied?.() ?? 0;

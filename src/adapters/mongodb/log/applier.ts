@@ -9,7 +9,7 @@ import type { WireConnection } from '../wire/connection.ts';
 import { Batch, type CollectionWork, type Slice } from './batch.ts';
 import { forEachOperation, type LogEntry, namespaceText, OP, opName, readEntry } from './entry.ts';
 import { ApplyLane } from './lane.ts';
-import { settleConflicts } from './settle.ts';
+import { refusedByIndex, settleConflicts } from './settle.ts';
 import {
   carryOut,
   commandName,
@@ -41,7 +41,8 @@ export interface Barrier {
 }
 
 export interface ApplierOptions {
-  readonly source: Cluster;
+  /** Asked when unique keys conflict; without it such a conflict is an error. */
+  readonly source?: Cluster;
   readonly target: Cluster;
   readonly selection: Selection;
   readonly lanes: number;
@@ -50,6 +51,8 @@ export interface ApplierOptions {
   readonly after: Position;
   /** The structure known holds everything up to here. */
   readonly structureAsOf: Position;
+  /** Changes of unknown collections up to here are passed over; by default up to `structureAsOf`. */
+  readonly listedBy?: Position;
   /** Entries up to here may have been applied by a process that did not live to say so. */
   readonly fuzzyUntil: Position;
   readonly adopt: (uuid: string, db: string, name: string) => Promise<TrackedCollection>;
@@ -64,6 +67,8 @@ export interface ApplierOptions {
   readonly barrier?: () => Barrier | undefined;
   /** Stops before the first change of structure instead of carrying it out. */
   readonly holdAtStructure?: boolean;
+  /** Told before changes up to a position may reach the target, ahead of the step that says they have. */
+  readonly onAhead?: (position: Position) => void;
   /** Waits while the run is paused. */
   readonly beforeStep?: () => Promise<void>;
 }
@@ -79,13 +84,15 @@ export class OplogApplier implements LogApplier {
   readonly #transactions: Transactions;
   readonly #lanes: ApplyLane[];
   #reached: Position;
+  /** The last change of data that a batch holds, or held. */
+  #gathered: Position;
   #memoryChanged = false;
   #batch: Batch;
   /** What each lane was last given, since the last step. */
   readonly #turns: Promise<void>[] = [];
   #entries = 0;
   #wallMs = 0;
-  #held = false;
+  #heldBy: string | undefined;
   /** Databases whose views may differ. They hold no data: looking after them now and then is enough. */
   readonly #viewsChanged: Set<string>;
   #viewsSeenMs = 0;
@@ -96,6 +103,7 @@ export class OplogApplier implements LogApplier {
     this.#tracked = TrackedCollections.of(options.memory.collections);
     this.#transactions = new Transactions(options.memory.transactions);
     this.#reached = options.after;
+    this.#gathered = options.after;
     this.#batch = this.#newBatch();
     this.#viewsChanged = new Set(options.memory.collections.map((collection) => collection.source.db));
   }
@@ -113,7 +121,12 @@ export class OplogApplier implements LogApplier {
 
   /** Whether a change of structure stopped it, as asked; nothing is applied after that. */
   get held(): boolean {
-    return this.#held;
+    return this.#heldBy !== undefined;
+  }
+
+  /** The change that stopped it, in words. */
+  get heldBy(): string | undefined {
+    return this.#heldBy;
   }
 
   close(): void {
@@ -125,7 +138,7 @@ export class OplogApplier implements LogApplier {
     const stop = () => this.close();
     signal.addEventListener('abort', stop, { once: true });
     try {
-      for (let at = 0; at < bytes.length && !this.#held; ) {
+      for (let at = 0; at < bytes.length && !this.held; ) {
         const entry = readEntry(bytes, at, true);
         at = entry.end;
         const position = entry.ts as Position;
@@ -138,8 +151,9 @@ export class OplogApplier implements LogApplier {
         if (isViewChange(entry)) this.#viewsChanged.add(databaseOf(entry));
         else if (entry.op === OP.command) yield* this.#command(entry, position, signal);
         else this.#data(entry, position);
-        if (this.#held) break;
+        if (this.held) break;
         if (this.#batch.changes >= PORTION) {
+          await this.#options.beforeStep?.();
           this.#send();
           // The lanes need the event loop to get under way.
           await new Promise((resolve) => setImmediate(resolve));
@@ -177,6 +191,7 @@ export class OplogApplier implements LogApplier {
     if (collection.ghost || position <= collection.skipUntil) return;
     const fuzzy = position <= laterOf(collection.fuzzyUntil, this.#options.fuzzyUntil);
     this.#batch.add(collection, entry, fuzzy);
+    this.#gathered = position;
     this.#options.onChange?.(`${collection.source.db}.${collection.source.name}`, position, entry.op === OP.delete);
   }
 
@@ -192,7 +207,8 @@ export class OplogApplier implements LogApplier {
   #untracked(entry: LogEntry, position: Position): void {
     if (namespaceText(entry) === 'admin.system.version') this.#withoutIdentity(entry, position);
     // Gone before the structure was listed: its drop lies before that, too.
-    if (!this.#chosen(entry) || position <= this.#options.structureAsOf) return;
+    const { structureAsOf, listedBy = structureAsOf } = this.#options;
+    if (!this.#chosen(entry) || position <= laterOf(structureAsOf, listedBy)) return;
     throw new GodwitError(
       'GW5003',
       `The log changes ${namespaceText(entry)}, a collection whose creation was not seen`,
@@ -238,8 +254,8 @@ export class OplogApplier implements LogApplier {
         if (position <= this.#options.structureAsOf || !concernsUs(entry, name, this.#structureContext())) return;
         // The views of a database go with it, without a word of their own.
         if (name === 'dropDatabase') this.#viewsChanged.add(databaseOf(entry));
-        yield* this.#structure(position, signal, () => carryOut(entry, name, this.#structureContext()));
-        if (!this.#held) this.#options.onChange?.(namespaceText(entry), position, false);
+        yield* this.#structure(entry, position, signal, () => carryOut(entry, name, this.#structureContext()));
+        if (!this.held) this.#options.onChange?.(namespaceText(entry), position, false);
         return;
       case 'unknown':
         if (this.#concernsDatabase(entry)) throw unknownCommand(entry, name);
@@ -249,6 +265,13 @@ export class OplogApplier implements LogApplier {
   #concernsDatabase(entry: LogEntry): boolean {
     const db = databaseOf(entry);
     return db === 'admin' || this.#options.selection.touchesDatabase(db);
+  }
+
+  /** An operation of a transaction; those that hold others are not looked into. */
+  #mayChangeStructure(operation: LogEntry, position: Position): boolean {
+    if (operation.op !== OP.command || position <= this.#options.structureAsOf) return false;
+    const name = commandName(operation);
+    return meaningOf(name) === 'transaction' || concernsUs(operation, name, this.#structureContext());
   }
 
   #take(entry: LogEntry): Buffer[] {
@@ -270,8 +293,9 @@ export class OplogApplier implements LogApplier {
       if (array < 0) continue;
       const operations: LogEntry[] = [];
       forEachOperation(part, array, (operation) => operations.push(operation));
-      if (this.#options.holdAtStructure && operations.some((operation) => operation.op === OP.command)) {
-        this.#held = true;
+      const change = this.#options.holdAtStructure && operations.find((one) => this.#mayChangeStructure(one, position));
+      if (change) {
+        this.#heldBy = wordsOf(change);
         return;
       }
       for (const operation of operations) {
@@ -299,9 +323,14 @@ export class OplogApplier implements LogApplier {
    * A change of structure between two checkpoints: nothing before it is ever
    * repeated after it, and it is not repeated after anything that follows it.
    */
-  async *#structure(position: Position, signal: AbortSignal, change: () => Promise<void>): AsyncIterable<Applied> {
+  async *#structure(
+    entry: LogEntry,
+    position: Position,
+    signal: AbortSignal,
+    change: () => Promise<void>,
+  ): AsyncIterable<Applied> {
     if (this.#options.holdAtStructure) {
-      this.#held = true;
+      this.#heldBy = wordsOf(entry);
       return;
     }
     if (!this.#batch.isEmpty || this.#turns.length > 0 || this.#memoryChanged) yield await this.#step(signal);
@@ -348,6 +377,7 @@ export class OplogApplier implements LogApplier {
   #send(): void {
     const batch = this.#batch;
     if (batch.isEmpty) return;
+    this.#options.onAhead?.(this.#gathered);
     this.#batch = this.#newBatch();
     this.#lanes.forEach((lane, i) => {
       const works = batch.lanes[i] as Map<TrackedCollection, CollectionWork>;
@@ -386,8 +416,10 @@ export class OplogApplier implements LogApplier {
   async #settle(): Promise<void> {
     const conflicts = this.#lanes.flatMap((lane) => lane.conflicts.splice(0));
     if (conflicts.length === 0) return;
+    const { source } = this.#options;
+    if (!source) throw refusedByIndex(conflicts);
     this.#options.beforeSettling?.();
-    await settleConflicts(conflicts, this.#options.source, (this.#lanes[0] as ApplyLane).connection);
+    await settleConflicts(conflicts, source, (this.#lanes[0] as ApplyLane).connection);
     this.#memoryChanged = true;
   }
 
@@ -416,4 +448,8 @@ export class OplogApplier implements LogApplier {
 function isViewChange(entry: LogEntry): boolean {
   if (entry.nsEnd - entry.nsStart < 13 || entry.op === OP.command || entry.op === OP.noop) return false;
   return entry.buf.toString('latin1', entry.nsEnd - 13, entry.nsEnd) === '.system.views';
+}
+
+function wordsOf(command: LogEntry): string {
+  return `${commandName(command)} in ${databaseOf(command)}`;
 }

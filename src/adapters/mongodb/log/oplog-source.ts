@@ -4,6 +4,7 @@ import type { ChangeSource, LogBlock } from '../../../kernel/ports.ts';
 import type { Position } from '../../../kernel/position.ts';
 import { docLength, findElement, valueOffset } from '../bson/walk.ts';
 import type { Cluster } from '../cluster.ts';
+import { serverCodeOf } from '../errors.ts';
 import type { Selection } from '../namespaces.ts';
 import { positionBefore, positionOfTimestamp, readPosition, timestampOf } from '../position.ts';
 import { commandDoc, type WireConnection, type WireReply } from '../wire/connection.ts';
@@ -18,6 +19,19 @@ export interface OplogSourceOptions {
   readonly readFrom: 'primary' | 'secondary';
 }
 
+/** A part of the log that is not applied yet. */
+export interface LogBacklog {
+  readonly events: number;
+  readonly bytes: number;
+  /** When the first of them was committed, seconds since the epoch; undefined for none. */
+  readonly firstSeconds: number | undefined;
+}
+
+/** MaxTimeMSExpired */
+const TIME_LIMIT = 50;
+const COUNT_WITHIN_MS = 3_000;
+const CAPPED_POSITION_LOST = 136;
+const MOST_LOOKS = 20;
 /** How long the server holds a request open at the end of its log. */
 const AWAIT_MS = 500;
 
@@ -90,6 +104,41 @@ export class OplogSource implements ChangeSource {
     }
   }
 
+  /** What of the log lies after a position, no-ops left out; undefined when that takes too long to count. */
+  async backlog(after: Position): Promise<LogBacklog | undefined> {
+    const { cluster, readFrom } = this.#options;
+    const connection = await (readFrom === 'primary' ? cluster.connectPrimary() : cluster.connectSecondary());
+    try {
+      const reply = await connection.run({
+        aggregate: 'oplog.rs',
+        pipeline: [
+          { $match: { ...this.#filter(after), op: { $ne: 'n' } } },
+          {
+            $group: {
+              _id: null,
+              events: { $sum: 1 },
+              bytes: { $sum: { $bsonSize: '$$ROOT' } },
+              first: { $min: '$ts' },
+            },
+          },
+        ],
+        cursor: {},
+        maxTimeMS: COUNT_WITHIN_MS,
+        readConcern: { level: 'majority' },
+        $readPreference: { mode: 'primaryPreferred' },
+        $db: 'local',
+      });
+      const found = (reply['cursor'].firstBatch as Document[])[0];
+      if (!found) return { events: 0, bytes: 0, firstSeconds: undefined };
+      return { events: Number(found['events']), bytes: Number(found['bytes']), firstSeconds: Number(found['first'].t) };
+    } catch (error) {
+      if (serverCodeOf(error) === TIME_LIMIT) return undefined;
+      throw error;
+    } finally {
+      connection.close();
+    }
+  }
+
   /** The first entry of a block that changes a chosen namespace, if any. */
   firstChange(block: LogBlock): { namespace: string; position: Position } | undefined {
     const { selection } = this.#options;
@@ -115,33 +164,37 @@ export class OplogSource implements ChangeSource {
     });
   }
 
-  #find(after: Position): Buffer {
+  #filter(after: Position): Document {
     const { selection } = this.#options;
     const chosen = { $regex: selection.namespacePattern };
+    return {
+      ts: { $gt: timestampOf(after) },
+      $or: [
+        { ns: chosen, op: { $ne: 'c' } },
+        { op: 'c', ns: { $regex: selection.commandPattern } },
+        { op: 'n' },
+        { ns: 'admin.system.version' },
+        {
+          op: 'c',
+          ns: 'admin.$cmd',
+          $or: [
+            { 'o.applyOps.ns': chosen },
+            { 'o.applyOps.op': 'c' },
+            { 'o.applyOps': { $exists: false } },
+            // Parts and ends of longer transactions belong together even when one of them holds nothing of ours.
+            { 'o.partialTxn': true },
+            { 'o.prepare': true },
+            { 'prevOpTime.ts': { $gt: timestampOf('0000000000000000' as Position) } },
+          ],
+        },
+      ],
+    };
+  }
+
+  #find(after: Position): Buffer {
     return commandDoc({
       find: 'oplog.rs',
-      filter: {
-        ts: { $gt: timestampOf(after) },
-        $or: [
-          { ns: chosen, op: { $ne: 'c' } },
-          { op: 'c', ns: { $regex: selection.commandPattern } },
-          { op: 'n' },
-          { ns: 'admin.system.version' },
-          {
-            op: 'c',
-            ns: 'admin.$cmd',
-            $or: [
-              { 'o.applyOps.ns': chosen },
-              { 'o.applyOps.op': 'c' },
-              { 'o.applyOps': { $exists: false } },
-              // Parts and ends of longer transactions belong together even when one of them holds nothing of ours.
-              { 'o.partialTxn': true },
-              { 'o.prepare': true },
-              { 'prevOpTime.ts': { $gt: timestampOf('0000000000000000' as Position) } },
-            ],
-          },
-        ],
-      },
+      filter: this.#filter(after),
       tailable: true,
       awaitData: true,
       noCursorTimeout: true,
@@ -159,6 +212,17 @@ function getMore(cursorId: bigint): Buffer {
 }
 
 async function oldestPosition(connection: WireConnection): Promise<Position> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await readOldest(connection);
+    } catch (error) {
+      // The oldest entry was thrown away under the very look at it, which says nothing of those we need.
+      if (serverCodeOf(error) !== CAPPED_POSITION_LOST || attempt >= MOST_LOOKS) throw error;
+    }
+  }
+}
+
+async function readOldest(connection: WireConnection): Promise<Position> {
   const reply = await connection.run({
     find: 'oplog.rs',
     filter: {},
@@ -183,6 +247,23 @@ function blockOf(docs: Buffer, count: number, after: Position): LogBlock | undef
   return { first, last: entryPosition(docs, last), count, bytes: docs };
 }
 
+/** The entries of a block that lie after a position; undefined when there are none. */
+export function blockAfter(block: LogBlock, after: Position): LogBlock | undefined {
+  if (block.first > after) return block;
+  if (block.last <= after) return undefined;
+  let [at, passed] = [0, 0];
+  while (entryPosition(block.bytes, at) <= after) {
+    at += docLength(block.bytes, at);
+    passed += 1;
+  }
+  return {
+    first: entryPosition(block.bytes, at),
+    last: block.last,
+    count: block.count - passed,
+    bytes: block.bytes.subarray(at),
+  };
+}
+
 function changedNamespaces(entry: LogEntry): string[] {
   const array = entry.op === OP.command ? operationsAt(entry) : -1;
   if (array < 0) return [namespaceText(entry)];
@@ -205,21 +286,27 @@ export function entryPosition(buf: Buffer, offset: number): Position {
 export async function oldestOpenTransaction(cluster: Cluster, position: Position): Promise<Position> {
   const connection = await cluster.connectPrimary();
   try {
-    const reply = await connection.run({
-      find: 'transactions',
-      filter: { state: { $in: ['prepared', 'inProgress'] }, startOpTime: { $exists: true } },
-      sort: { 'startOpTime.ts': 1 },
-      limit: 1,
-      singleBatch: true,
-      readConcern: { level: 'local' },
-      $db: 'config',
-    });
-    const open = (reply['cursor'].firstBatch as Document[])[0];
-    if (!open) return position;
-    const start = positionOfTimestamp(open['startOpTime'].ts);
-    // The log is read after the position given, and that entry is needed itself.
-    return start <= position ? positionBefore(start) : position;
+    return await oldestTransactionOn(connection, position);
   } finally {
     connection.close();
   }
+}
+
+/** The same, as one member knows it now. */
+export async function oldestTransactionOn(connection: WireConnection, position: Position): Promise<Position> {
+  const reply = await connection.run({
+    find: 'transactions',
+    filter: { state: { $in: ['prepared', 'inProgress'] }, startOpTime: { $exists: true } },
+    sort: { 'startOpTime.ts': 1 },
+    limit: 1,
+    singleBatch: true,
+    readConcern: { level: 'local' },
+    $readPreference: { mode: 'primaryPreferred' },
+    $db: 'config',
+  });
+  const open = (reply['cursor'].firstBatch as Document[])[0];
+  if (!open) return position;
+  const start = positionOfTimestamp(open['startOpTime'].ts);
+  // The log is read after the position given, and that entry is needed itself.
+  return start <= position ? positionBefore(start) : position;
 }

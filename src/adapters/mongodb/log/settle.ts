@@ -1,14 +1,21 @@
 import { serialize } from 'bson';
 import { GodwitError } from '../../../kernel/errors.ts';
 import type { Position } from '../../../kernel/position.ts';
-import { BsonBuilder } from '../bson/builder.ts';
 import type { Cluster } from '../cluster.ts';
 import { timestampOf } from '../position.ts';
 import { type RawKey, rawKey, readByKeys } from '../verify/recheck.ts';
 import type { WireConnection } from '../wire/connection.ts';
 import { commandDoc } from '../wire/connection.ts';
 import { readAll } from '../wire/read-all.ts';
-import { DUPLICATE_KEY, idOfStatement, refusal, sendWrite, type TargetName, type WriteError } from '../write.ts';
+import {
+  DUPLICATE_KEY,
+  deleteKeys,
+  idOfStatement,
+  refusal,
+  sendWrite,
+  type TargetName,
+  type WriteError,
+} from '../write.ts';
 import { repairZeroTimestamps } from '../zero-timestamps.ts';
 import type { Conflict } from './lane.ts';
 import type { TrackedCollection } from './tracked.ts';
@@ -28,17 +35,17 @@ export async function settleConflicts(
   target: WireConnection,
 ): Promise<Position | undefined> {
   if (conflicts.length === 0) return undefined;
-  const byCollection = new Map<TrackedCollection, Map<string, RawKey>>();
+  const byCollection = new Map<TrackedCollection, RawKey[]>();
   for (const { collection, statement } of conflicts) {
-    const keys = byCollection.get(collection) ?? new Map<string, RawKey>();
-    addKey(keys, rawKey(statement.id, statement.idType));
+    const keys = byCollection.get(collection) ?? [];
+    keys.push(rawKey(statement.id, statement.idType));
     byCollection.set(collection, keys);
   }
   const from = await source.connectPrimary();
   try {
     let last: Position | undefined;
     for (const [collection, keys] of byCollection) {
-      last = await settleCollection(collection, keys, source, from, target);
+      last = await settleKeys(collection, keys, source, from, target);
       collection.fuzzyUntil = last > collection.fuzzyUntil ? last : collection.fuzzyUntil;
     }
     return last;
@@ -47,18 +54,33 @@ export async function settleConflicts(
   }
 }
 
-async function settleCollection(
-  collection: TrackedCollection,
-  keys: Map<string, RawKey>,
+/** What a conflict means where there is no source to ask. */
+export function refusedByIndex(conflicts: readonly Conflict[]): GodwitError {
+  const name = conflicts[0]?.collection.target;
+  const namespace = name ? `${name.db}.${name.collection}` : '';
+  return new GodwitError('GW5004', `A unique index of ${namespace} refuses what the log says`, {
+    details: { namespace, conflicts: conflicts.length },
+  });
+}
+
+/**
+ * Puts the documents of some keys, and those in their way, as they are at the
+ * source at one present moment, which it returns.
+ */
+export async function settleKeys(
+  collection: Pick<TrackedCollection, 'uuid' | 'source' | 'target'>,
+  unsettled: Iterable<RawKey>,
   source: Cluster,
   from: WireConnection,
   target: WireConnection,
 ): Promise<Position> {
+  const keys = new Map<string, RawKey>();
+  for (const key of unsettled) addKey(keys, key);
   for (let round = 0; round < MOST_ROUNDS; round += 1) {
     const moment = await source.note({ settle: collection.uuid });
     const concern = Buffer.from(serialize({ level: 'snapshot', atClusterTime: timestampOf(moment) }));
     const wanted = await readByKeys(from, { ...collection.source, uuid: collection.uuid }, [...keys.values()], concern);
-    await removeAll(target, collection.target, keys.values());
+    await deleteKeys(target, collection.target, keys.values());
     const docs = Buffer.concat([...wanted.values()]);
     const outcome =
       wanted.size === 0
@@ -84,23 +106,6 @@ async function settleCollection(
 
 function addKey(keys: Map<string, RawKey>, key: RawKey): void {
   keys.set(key.toString('latin1'), key);
-}
-
-async function removeAll(target: WireConnection, name: TargetName, keys: Iterable<RawKey>): Promise<void> {
-  const deletes = new BsonBuilder(4096);
-  for (const key of keys) {
-    deletes
-      .begin()
-      .startDocument('q')
-      .startDocument('_id')
-      .appendElement(key[4] as number, '$eq', key, 9, key.length - 1)
-      .end()
-      .end();
-    deletes.appendInt32('limit', 1).end();
-  }
-  const outcome = await sendWrite(target, 'delete', name, deletes.finish(), { ordered: false, majority: false });
-  const [error] = outcome.errors;
-  if (error) throw refusal(error, name, '(several)');
 }
 
 /** The documents on the target that hold the key a refused one needs. */

@@ -128,7 +128,7 @@ export async function carryOut(entry: LogEntry, name: string, context: Structure
       return tracked && !tracked.ghost ? modify(o, tracked, context) : undefined;
     case 'dropDatabase':
       // The log has a drop for every collection of it before this entry.
-      return dropEmptyDatabase(context, context.selection.target(db, 'x').db);
+      return dropEmptyDatabase(context.target, context.selection.target(db, 'x').db);
   }
   throw unknownCommand(entry, name);
 }
@@ -137,10 +137,10 @@ export async function carryOut(entry: LogEntry, name: string, context: Structure
  * A database without collections still holds its name, and no other may differ from it in case only. Its views
  * are made again from the source's when they are looked at next.
  */
-async function dropEmptyDatabase(context: StructureContext, db: string): Promise<void> {
-  const left = await listDatabase(context.target, db);
+export async function dropEmptyDatabase(target: WireConnection, db: string): Promise<void> {
+  const left = await listDatabase(target, db);
   if (!left.every((item) => item.type === 'view' || item.name === 'system.views')) return;
-  await runStructure(context.target, { dropDatabase: 1, $db: db }, [NAMESPACE_NOT_FOUND]);
+  await runStructure(target, { dropDatabase: 1, $db: db }, [NAMESPACE_NOT_FOUND]);
 }
 
 /** The refusal of an entry that cannot be carried. */

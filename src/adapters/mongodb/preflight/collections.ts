@@ -2,7 +2,7 @@ import { type Document, deserialize } from 'bson';
 import type { Finding } from '../../../kernel/finding.ts';
 import { type CollectionSpec, namespaceOf } from '../catalog.ts';
 import { deferralOf, splitIndexes } from '../structure.ts';
-import { type Check, some } from './context.ts';
+import { some, type TargetCheck } from './context.ts';
 
 interface Trait {
   readonly severity: Finding['severity'];
@@ -97,7 +97,7 @@ const TRAITS: readonly Trait[] = [
   },
 ];
 
-export const checkCollections: Check = ({ catalog }) => {
+export const checkCollections: TargetCheck = ({ catalog }) => {
   const findings: Finding[] = [];
   const specs = catalog.collections.map((spec) => ({ spec, options: deserialize(spec.options) }));
   for (const { severity, check, holds, words, remedy } of TRAITS) {

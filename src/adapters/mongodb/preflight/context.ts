@@ -11,6 +11,8 @@ export interface PreflightOptions {
   readonly fence?: 'roles' | 'entry' | 'write-block' | 'none';
   readonly fenceWholeCluster?: boolean;
   readonly readFrom?: 'primary' | 'secondary';
+  /** A member of the source is to stand still. */
+  readonly freezes?: boolean;
 }
 
 export interface PreflightContext {
@@ -23,15 +25,19 @@ export interface PreflightContext {
   readonly sizes: { readonly docs: number; readonly bytes: number };
 }
 
+/** What checks of the target alone look at. */
+export type TargetContext = Pick<PreflightContext, 'target' | 'selection' | 'catalog'>;
+
 /** One topic; finds nothing wrong by returning nothing. */
 export type Check = (ctx: PreflightContext) => Promise<Finding[]>;
+export type TargetCheck = (ctx: TargetContext) => Promise<Finding[]>;
 
 /** The names of the chosen databases at the source, and their names on the target. */
 export function chosenDatabases(ctx: PreflightContext): string[] {
   return [...new Set([...ctx.catalog.collections, ...ctx.catalog.views].map(({ db }) => db))].sort();
 }
 
-export function targetDatabases(ctx: PreflightContext): string[] {
+export function targetDatabases(ctx: TargetContext): string[] {
   const all = [...ctx.catalog.collections, ...ctx.catalog.views];
   return [...new Set(all.map(({ db, name }) => ctx.selection.target(db, name).db))].sort();
 }

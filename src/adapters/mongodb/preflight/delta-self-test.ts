@@ -3,7 +3,7 @@ import { serialize } from 'bson';
 import { GodwitError } from '../../../kernel/errors.ts';
 import type { Finding } from '../../../kernel/finding.ts';
 import { fromDriver } from '../errors.ts';
-import type { Check } from './context.ts';
+import type { TargetCheck } from './context.ts';
 
 const DATABASE = 'godwit_selftest';
 
@@ -17,7 +17,7 @@ const AFTER = { _id: 1, a: 2, list: [9, 2], deep: { y: 2 }, 'b.c': 1 };
  * manual: so it is tried on the target, in a scratch collection, before it is
  * relied on.
  */
-export const checkDeltaStage: Check = async ({ target }) => {
+export const checkDeltaStage: TargetCheck = async ({ target }) => {
   const collection = target.db(DATABASE).collection(`delta_${randomBytes(6).toString('hex')}`);
   try {
     await collection.insertOne({ ...BEFORE, _id: BEFORE._id as never });

@@ -1,1 +1,1 @@
-export { preflight } from './preflight.ts';
+export { preflight, preflightTarget } from './preflight.ts';

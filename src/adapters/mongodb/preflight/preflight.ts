@@ -1,7 +1,7 @@
 import { GodwitError } from '../../../kernel/errors.ts';
 import type { Finding, Severity } from '../../../kernel/finding.ts';
 import { checkCollections } from './collections.ts';
-import type { Check, PreflightContext } from './context.ts';
+import type { Check, PreflightContext, TargetCheck, TargetContext } from './context.ts';
 import { checkDeltaStage } from './delta-self-test.ts';
 import { checkOplogWindow } from './oplog-window.ts';
 import { checkPrivileges } from './privileges.ts';
@@ -26,6 +26,13 @@ const CHECKS: readonly (readonly [name: string, check: Check])[] = [
   ['users', checkUsers],
 ];
 
+/** What can be known of a target by itself, before a medium is loaded into it. */
+const TARGET_CHECKS: readonly (readonly [name: string, check: TargetCheck])[] = [
+  ['target.names', checkTargetNames],
+  ['target.delta-stage', checkDeltaStage],
+  ['collections', checkCollections],
+];
+
 const ORDER: Readonly<Record<Severity, number>> = { error: 0, warning: 1, info: 2 };
 
 /**
@@ -33,9 +40,21 @@ const ORDER: Readonly<Record<Severity, number>> = { error: 0, warning: 1, info: 
  * list, the gravest first. The only write is a scratch collection on the
  * target, which is dropped again.
  */
-export async function preflight(ctx: PreflightContext): Promise<Finding[]> {
+export function preflight(ctx: PreflightContext): Promise<Finding[]> {
+  return runChecks(CHECKS, ctx);
+}
+
+/** The same for a medium, whose source is far away. */
+export function preflightTarget(ctx: TargetContext): Promise<Finding[]> {
+  return runChecks(TARGET_CHECKS, ctx);
+}
+
+async function runChecks<C>(
+  checks: readonly (readonly [name: string, check: (ctx: C) => Promise<Finding[]>])[],
+  ctx: C,
+): Promise<Finding[]> {
   const findings: Finding[] = [];
-  for (const [name, check] of CHECKS) {
+  for (const [name, check] of checks) {
     try {
       findings.push(...(await check(ctx)));
     } catch (error) {

@@ -43,6 +43,15 @@ function sourceNeeds(ctx: PreflightContext): Needs {
     ['local.oplog.rs', ['find']],
   ]);
   for (const db of chosenDatabases(ctx)) needs.set(db, ctx.options.withUsers ? [...READ, ...USERS] : READ);
+  if (ctx.options.freezes)
+    needs.set('cluster', [
+      ...(needs.get('cluster') ?? []),
+      'fsync',
+      'unlock',
+      'inprog',
+      'replSetGetConfig',
+      'replSetGetStatus',
+    ]);
   if (ctx.options.fence === 'write-block')
     needs.set('cluster', [...(needs.get('cluster') ?? []), 'setUserWriteBlockMode', 'bypassWriteBlockingMode']);
   if (ctx.options.fence === 'roles') addRoleActions(needs, ctx);

@@ -1,9 +1,9 @@
 import type { Finding } from '../../../kernel/finding.ts';
 import { fromDriver } from '../errors.ts';
-import { type Check, some, targetDatabases } from './context.ts';
+import { some, type TargetCheck, targetDatabases } from './context.ts';
 
 /** The names on the target are free, and no two chosen namespaces get the same one. */
-export const checkTargetNames: Check = async (ctx) => {
+export const checkTargetNames: TargetCheck = async (ctx) => {
   const { target, selection, catalog } = ctx;
   const sources = new Map<string, string[]>();
   for (const { db, name } of [...catalog.collections, ...catalog.views]) {

@@ -1,6 +1,7 @@
 /** What the commands ask of MongoDB beside the protocol. */
 import type { Document } from 'mongodb';
 import type {
+  CompareOptions,
   ExportedSnapshot,
   Identity,
   Model,
@@ -114,8 +115,8 @@ export class MongoRemodelAdmin implements RemodelAdmin {
     await noteAudit(this.#room, model, event, data);
   }
 
-  exportSnapshot(model: Model, folder: string, byValue: boolean, signal: AbortSignal): Promise<ExportedSnapshot> {
-    return exportFiles(this.#room, model, folder, byValue, signal);
+  exportSnapshot(model: Model, folder: string, options: CompareOptions): Promise<ExportedSnapshot> {
+    return exportFiles(this.#room, model, folder, options);
   }
 
   archive(model: Model, file: string, signal: AbortSignal): Promise<number> {

@@ -134,6 +134,14 @@ export async function writeLease(db: Db, model: Model, lease: Omit<Lease, 'ageMs
   }
 }
 
+export async function deleteLease(db: Db, model: Model, process: string): Promise<void> {
+  try {
+    await db.collection<{ _id: string }>(CONTROL.lease).deleteOne({ _id: idOf(model, process) });
+  } catch (error) {
+    throw storeError(error, `ending a lease of ${model.name}`);
+  }
+}
+
 export async function readLeases(db: Db, model: Model): Promise<readonly Lease[]> {
   const age = { ageMs: { $subtract: ['$$NOW', '$seen'] } };
   const pipeline = [{ $match: { remodel: model.name } }, { $set: age }, { $unset: ['_id', 'remodel', 'seen'] }];

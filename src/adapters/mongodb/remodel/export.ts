@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { deserialize, EJSON } from 'bson';
 import { GodwitError, throwIfAborted } from '../../../kernel/errors.ts';
-import type { ExportedSnapshot, Model, Row, Value } from '../../../kernel/remodel/index.ts';
+import type { CompareOptions, ExportedSnapshot, Model, Row, Value } from '../../../kernel/remodel/index.ts';
 import { findControl } from './control.ts';
 import { CsvFile } from './csv.ts';
 import { documentsOf, type ModelDocuments, RAW, rawDocuments } from './documents.ts';
@@ -22,8 +22,7 @@ export async function exportFiles(
   room: Room,
   model: Model,
   folder: string,
-  byValue: boolean,
-  signal: AbortSignal,
+  { byValue, maxRate, signal }: CompareOptions,
 ): Promise<ExportedSnapshot> {
   const documents = documentsOf(model);
   const columns = byValue ? documents.old.fields.map(({ property }) => property) : [];
@@ -38,7 +37,7 @@ export async function exportFiles(
   const snapshots: string[] = [];
   try {
     const onSnapshot = (name: string) => void snapshots.push(name);
-    for await (const batch of scan(room, documents, { byValue, signal, onSnapshot })) {
+    for await (const batch of scan(room, documents, { byValue, maxRate, signal, onSnapshot })) {
       for (const scanned of batch) {
         const { identity, old } = scanned;
         if (old !== undefined) await files.old.add([identity, ...oldTexts(documents, columns, old)]);

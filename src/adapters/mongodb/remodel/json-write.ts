@@ -41,18 +41,19 @@ export const WRAPPERS: ReadonlySet<string> = new Set([
  * is `5`, a double always has a point or an exponent (`5.0`), a 64-bit integer
  * outside of 32 bits is its digits; everything else is `{"$numberLong": "5"}`
  * and its like. `parseJson` gives back the same BSON.
+ * With `canonical` numbers are wrapped, as the tools of MongoDB write and want them.
  * @throws GodwitError GW5006 for deprecated types, repeated names, and names that look like such a type.
  */
-export function jsonText(type: number, buf: Buffer, start: number, end: number): string {
+export function jsonText(type: number, buf: Buffer, start: number, end: number, canonical = false): string {
   switch (type) {
     case T.double:
-      return doubleText(buf.readDoubleLE(start));
+      return doubleText(buf.readDoubleLE(start), canonical);
     case T.string:
       return JSON.stringify(readText(buf, start + 4, end - 1));
     case T.object:
-      return documentText(buf, start);
+      return documentText(buf, start, canonical);
     case T.array:
-      return arrayText(buf, start);
+      return arrayText(buf, start, canonical);
     case T.binary:
       return binaryText(buf, start, end);
     case T.objectId:
@@ -68,11 +69,11 @@ export function jsonText(type: number, buf: Buffer, start: number, end: number):
     case T.code:
       return `{"$code":${JSON.stringify(readText(buf, start + 4, end - 1))}}`;
     case T.int32:
-      return String(readInt32(buf, start));
+      return canonical ? `{"$numberInt":"${readInt32(buf, start)}"}` : String(readInt32(buf, start));
     case T.timestamp:
       return `{"$timestamp":{"t":${buf.readUInt32LE(start + 4)},"i":${buf.readUInt32LE(start)}}}`;
     case T.int64:
-      return longText(buf.readBigInt64LE(start));
+      return longText(buf.readBigInt64LE(start), canonical);
     case T.decimal128:
       return `{"$numberDecimal":"${decimalText(buf.subarray(start, end))}"}`;
     case T.minKey:
@@ -84,15 +85,16 @@ export function jsonText(type: number, buf: Buffer, start: number, end: number):
   }
 }
 
-function doubleText(value: number): string {
+function doubleText(value: number, canonical: boolean): string {
   if (!Number.isFinite(value)) return `{"$numberDouble":"${value}"}`;
-  const text = Object.is(value, -0) ? '-0' : String(value);
-  return /[.e]/.test(text) ? text : `${text}.0`;
+  const digits = Object.is(value, -0) ? '-0' : String(value);
+  const text = /[.e]/.test(digits) ? digits : `${digits}.0`;
+  return canonical ? `{"$numberDouble":"${text}"}` : text;
 }
 
-function longText(value: bigint): string {
+function longText(value: bigint, canonical: boolean): string {
   const fits = value >= -(2n ** 31n) && value < 2n ** 31n;
-  return fits ? `{"$numberLong":"${value}"}` : String(value);
+  return canonical || fits ? `{"$numberLong":"${value}"}` : String(value);
 }
 
 function checkedDate(ms: bigint): bigint {
@@ -100,7 +102,7 @@ function checkedDate(ms: bigint): bigint {
   return ms;
 }
 
-function documentText(buf: Buffer, start: number): string {
+function documentText(buf: Buffer, start: number, canonical: boolean): string {
   const parts: string[] = [];
   const names = new Set<string>();
   docLength(buf, start);
@@ -109,15 +111,15 @@ function documentText(buf: Buffer, start: number): string {
     if (names.has(name)) throw mistyped('a document that has a field twice');
     if (names.size === 0 && WRAPPERS.has(name)) throw mistyped(`a document with a field called ${name}`);
     names.add(name);
-    parts.push(`${JSON.stringify(name)}:${jsonText(type, buf, valueStart, valueEnd)}`);
+    parts.push(`${JSON.stringify(name)}:${jsonText(type, buf, valueStart, valueEnd, canonical)}`);
   });
   return `{${parts.join(',')}}`;
 }
 
-function arrayText(buf: Buffer, start: number): string {
+function arrayText(buf: Buffer, start: number, canonical: boolean): string {
   const parts: string[] = [];
   walk(buf, start, (type, _nameStart, _nameEnd, valueStart, valueEnd) => {
-    parts.push(jsonText(type, buf, valueStart, valueEnd));
+    parts.push(jsonText(type, buf, valueStart, valueEnd, canonical));
   });
   return `[${parts.join(',')}]`;
 }

@@ -120,7 +120,7 @@ test('what is missing, a snapshot in files, and the archive', async () => {
 
   const folder = await mkdtemp(join(tmpdir(), 'godwit-export-'));
   try {
-    const files = await store.admin.exportSnapshot(model, folder, true, signal);
+    const files = await store.admin.exportSnapshot(model, folder, { byValue: true, signal });
     const read = (file: string) => readFile(file, 'utf8');
     expect(files.columns).toEqual(['customerId', 'email', 'plan', 'amount', 'rest']);
     const lost = `"9"${',"\u0001unreadable new"'.repeat(5)}\n`;

@@ -1,7 +1,9 @@
 import { deserialize, MinKey, serialize } from 'bson';
 import type { ClientSession, Db, Document, Sort } from 'mongodb';
+import { systemClock } from '../../../kernel/clock.ts';
 import { invariant, throwIfAborted } from '../../../kernel/errors.ts';
-import type { Identity } from '../../../kernel/remodel/index.ts';
+import type { CompareOptions, Identity } from '../../../kernel/remodel/index.ts';
+import { throttleOf } from '../../../kernel/throttle.ts';
 import { serverCodeOf } from '../errors.ts';
 import { findControl } from './control.ts';
 import { type ModelDocuments, RAW } from './documents.ts';
@@ -26,12 +28,10 @@ export interface Scanned {
   readonly isBuried: boolean;
 }
 
-export interface ScanOptions {
-  /** All of the documents; otherwise only their keys. */
-  readonly byValue: boolean;
+/** `byValue`: all of the documents; otherwise only their keys. */
+export interface ScanOptions extends CompareOptions {
   /** Only old collection and root. */
   readonly withoutLists?: boolean;
-  readonly signal: AbortSignal;
   /** Told of each snapshot when its reading begins. */
   readonly onSnapshot: (name: string) => void;
   /** After this long the rest is read in a new snapshot. */
@@ -58,6 +58,7 @@ export async function* scan(
   documents: ModelDocuments,
   options: ScanOptions,
 ): AsyncGenerator<readonly Scanned[]> {
+  const throttle = throttleOf(options.maxRate, systemClock);
   let from: Document | undefined;
   for (let inVain = 0; ; ) {
     const session = room.client.startSession({ snapshot: true });
@@ -67,6 +68,7 @@ export async function* scan(
         inVain = 0;
         from = range.last;
         yield batch;
+        await throttle.take(batch.length, options.signal);
       }
       if (range.isComplete) return;
     } catch (error) {

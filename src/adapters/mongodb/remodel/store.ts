@@ -3,6 +3,7 @@ import { GodwitError } from '../../../kernel/errors.ts';
 import type {
   AuditRow,
   Backlog,
+  CompareOptions,
   Control,
   ControlChange,
   Entered,
@@ -20,7 +21,7 @@ import { fromDriver } from '../errors.ts';
 import { MongoRemodelAdmin } from './admin.ts';
 import { adoptAll } from './adopt.ts';
 import { readBacklog } from './backlog.ts';
-import { asControl, changeControl, findControl, readAudit, readLeases, writeLease } from './control.ts';
+import { asControl, changeControl, deleteLease, findControl, readAudit, readLeases, writeLease } from './control.ts';
 import { createRemodel, dropRemodel, planOf } from './create.ts';
 import { enterIdentity } from './entered.ts';
 import { Guard } from './guard.ts';
@@ -118,6 +119,10 @@ export class MongoRemodelStore implements RemodelStore<ClientSession> {
     return readLeases(this.#db, model);
   }
 
+  endLease(model: Model, process: string): Promise<void> {
+    return deleteLease(this.#db, model, process);
+  }
+
   hasOlderTransactions(model: Model): Promise<boolean> {
     return hasOlder(this.#room, model);
   }
@@ -174,7 +179,7 @@ export class MongoRemodelStore implements RemodelStore<ClientSession> {
     return releaseSome(this.#room, model, limit);
   }
 
-  verify(model: Model, options: { readonly byValue: boolean; readonly signal: AbortSignal }): Promise<VerifyResult> {
+  verify(model: Model, options: CompareOptions): Promise<VerifyResult> {
     return verifyAll(this.#room, model, options);
   }
 

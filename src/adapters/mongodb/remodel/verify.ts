@@ -1,5 +1,5 @@
 import { GodwitError } from '../../../kernel/errors.ts';
-import type { Mismatch, Model, Row, VerifyResult } from '../../../kernel/remodel/index.ts';
+import type { CompareOptions, Mismatch, Model, Row, VerifyResult } from '../../../kernel/remodel/index.ts';
 import { documentsOf, type ModelDocuments } from './documents.ts';
 import { forgive, lostSince } from './guard.ts';
 import { stateOf } from './identity-view.ts';
@@ -7,9 +7,7 @@ import type { Room } from './relay.ts';
 import { type Scanned, scan } from './scan.ts';
 import { downOf } from './transforms.ts';
 
-export interface VerifyOptions {
-  readonly byValue: boolean;
-  readonly signal: AbortSignal;
+export interface VerifyOptions extends CompareOptions {
   /** See `ScanOptions.snapshotMs`. */
   readonly snapshotMs?: number;
 }

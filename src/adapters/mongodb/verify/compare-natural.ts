@@ -1,6 +1,7 @@
 import type { ChunkProgress, Drift } from '../../../kernel/ports.ts';
 import { fullId } from '../write.ts';
-import { digestOf, type StreamVerdict } from './compare-streams.ts';
+import type { StreamVerdict } from './compare-streams.ts';
+import { digestOf } from './digest.ts';
 import type { DocStream } from './doc-stream.ts';
 
 /**

@@ -1,7 +1,8 @@
 import { type Document, Double, EJSON, Int32, serialize } from 'bson';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { compareStreams, digestOf } from './compare-streams.ts';
+import { compareStreams } from './compare-streams.ts';
+import { digestOf } from './digest.ts';
 import { streamOf } from './streams.test-support.ts';
 
 /** Cuts documents into batches, some of them empty. */
@@ -68,6 +69,29 @@ test.each([true, false])('finds exactly what differs, however the replies are cu
     ),
     { numRuns: 60 },
   );
+});
+
+test('finds exactly what differs in long stretches of equal documents', async () => {
+  const docs = Array.from({ length: 4_000 }, (_, i) => ({
+    _id: new Int32(i),
+    n: new Int32(0),
+    pad: 'p'.repeat((i * 37) % 150),
+  }));
+  const other = docs
+    .filter((_doc, i) => i % 1_300 !== 7)
+    .map((doc, i) => (i % 1_700 === 900 ? { ...doc, n: new Int32(1), pad: 'changed' } : doc));
+  for (const sizes of [[], [1, 1_999], [2_500, 10]]) {
+    for (const [left, right] of [
+      [docs, other],
+      [other, docs],
+    ] as const) {
+      const verdict = await compareStreams('a.b', streamOf(cut(left, [700])), streamOf(cut(right, sizes)), true, () => {
+        // Progress is tested above.
+      });
+      expect(shown(verdict.drift)).toEqual(expectedDrift(left, right));
+      expect(verdict.docs).toBe(left.length);
+    }
+  }
 });
 
 test('every reply is given back', async () => {

@@ -8,7 +8,7 @@ import { uuidBytes } from '../partition.ts';
 import type { WireConnection } from '../wire/connection.ts';
 import { readAll } from '../wire/read-all.ts';
 import { fullId } from '../write.ts';
-import { digestOf } from './compare-streams.ts';
+import { digestOf } from './digest.ts';
 
 const GONE = 26;
 const KEYS_PER_FIND = 1_000;
@@ -63,31 +63,32 @@ function keyOfDocument(doc: Buffer): string {
 export async function compareKeys(
   source: WireConnection,
   target: WireConnection,
-  collection: TrackedCollection,
+  collection: Pick<TrackedCollection, 'uuid' | 'source' | 'target'>,
   keys: readonly RawKey[],
   concerns: { source?: Buffer; target?: Buffer } = {},
 ): Promise<Drift[]> {
   const unit = `${collection.source.db}.${collection.source.name}`;
-  const left = await readByKeys(source, { ...collection.source, uuid: collection.uuid }, keys, concerns.source);
-  const right = await readByKeys(
-    target,
-    { db: collection.target.db, name: collection.target.collection },
-    keys,
-    concerns.target,
-  );
+  const here = { ...collection.source, uuid: collection.uuid };
+  const there = { db: collection.target.db, name: collection.target.collection };
   const drift: Drift[] = [];
-  for (const [key, doc] of left) {
-    const other = right.get(key);
-    right.delete(key);
-    if (other?.equals(doc)) continue;
-    drift.push({
-      unit,
-      kind: other ? 'different' : 'missing',
-      key: fullId(doc),
-      sourceDigest: digestOf(doc),
-      ...(other ? { targetDigest: digestOf(other) } : {}),
-    });
+  for (let i = 0; i < keys.length; i += KEYS_PER_FIND) {
+    const part = keys.slice(i, i + KEYS_PER_FIND);
+    const left = await readByKeys(source, here, part, concerns.source);
+    const right = await readByKeys(target, there, part, concerns.target);
+    for (const [key, doc] of left) {
+      const other = right.get(key);
+      right.delete(key);
+      if (other?.equals(doc)) continue;
+      drift.push({
+        unit,
+        kind: other ? 'different' : 'missing',
+        key: fullId(doc),
+        sourceDigest: digestOf(doc),
+        ...(other ? { targetDigest: digestOf(other) } : {}),
+      });
+    }
+    for (const doc of right.values())
+      drift.push({ unit, kind: 'extra', key: fullId(doc), targetDigest: digestOf(doc) });
   }
-  for (const doc of right.values()) drift.push({ unit, kind: 'extra', key: fullId(doc), targetDigest: digestOf(doc) });
   return drift;
 }

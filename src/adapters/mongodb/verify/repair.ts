@@ -1,10 +1,9 @@
 import { EJSON, serialize } from 'bson';
 import type { Drift } from '../../../kernel/ports.ts';
-import { BsonBuilder } from '../bson/builder.ts';
 import type { Cluster } from '../cluster.ts';
 import type { TrackedCollection } from '../log/tracked.ts';
 import type { WireConnection } from '../wire/connection.ts';
-import { insertDocuments, refusal, sendWrite } from '../write.ts';
+import { deleteKeys, insertDocuments } from '../write.ts';
 import { repairZeroTimestamps } from '../zero-timestamps.ts';
 import { readByKeys } from './recheck.ts';
 
@@ -54,14 +53,7 @@ async function repairCollection(
 ): Promise<number> {
   const keys = rows.map((row) => Buffer.from(serialize({ _id: EJSON.parse(row.key, { relaxed: false }) })));
   const wanted = await readByKeys(from, collection.source, keys, Buffer.from(serialize({ level: 'majority' })));
-  const deletes = new BsonBuilder(4096);
-  for (const key of keys) deletes.begin().appendDocument('q', key).appendInt32('limit', 1).end();
-  const outcome = await sendWrite(to, 'delete', collection.target, deletes.finish(), {
-    ordered: false,
-    majority: false,
-  });
-  const [error] = outcome.errors;
-  if (error) throw refusal(error, collection.target, rows[error.index]?.key ?? '');
+  await deleteKeys(to, collection.target, keys);
   const docs = Buffer.concat([...wanted.values()]);
   await insertDocuments(to, collection.target, docs, wanted.size, { ordered: false, majority: true });
   await repairZeroTimestamps(to, collection.target, docs);

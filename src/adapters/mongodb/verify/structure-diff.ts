@@ -4,7 +4,7 @@ import { type CollectionSpec, listDatabase, listIndexes, type ViewSpec } from '.
 import type { Selection } from '../namespaces.ts';
 import { deferralOf, deferredIndex, indexName, splitIndexes } from '../structure.ts';
 import type { WireConnection } from '../wire/connection.ts';
-import { digestOf } from './compare-streams.ts';
+import { digestOf } from './digest.ts';
 
 /** Says nothing about the data: identity and what each server decides by itself. */
 const OWN_OPTIONS = new Set(['uuid', 'flags', 'temp', 'autoIndexId']);
@@ -49,7 +49,8 @@ export async function compareStructure(
         note: isSeries ? 'the source has the buckets without the series' : 'the series is missing at the target',
       });
     }
-    drift.push(...compareOptions(unit, spec.options, found.options));
+    for (const { option, note } of optionDifferences(spec.options, found.options))
+      drift.push({ unit, kind: 'structure', key: `option ${option}`, note });
     drift.push(...(await compareIndexes(unit, spec, name, target, isStandstill)));
   }
   for (const view of isStandstill ? source.views : []) {
@@ -79,17 +80,18 @@ export async function compareStructure(
   return drift;
 }
 
-function compareOptions(unit: string, source: Buffer, target: Buffer): Drift[] {
+/** Options in which a collection of the target is not what it should be. */
+export function optionDifferences(source: Buffer, target: Buffer): { option: string; note: string }[] {
   const left = fields(source, OWN_OPTIONS);
   const right = fields(target, OWN_OPTIONS);
-  const drift: Drift[] = [];
-  for (const name of new Set([...left.keys(), ...right.keys()])) {
+  const different: { option: string; note: string }[] = [];
+  for (const option of new Set([...left.keys(), ...right.keys()])) {
     // A clustered or time series collection may have an expiry.
-    if (name === 'expireAfterSeconds') continue;
-    if (left.get(name) === right.get(name)) continue;
-    drift.push({ unit, kind: 'structure', key: `option ${name}`, note: sides(left.get(name), right.get(name)) });
+    if (option === 'expireAfterSeconds') continue;
+    if (left.get(option) !== right.get(option))
+      different.push({ option, note: sides(left.get(option), right.get(option)) });
   }
-  return drift;
+  return different;
 }
 
 async function compareIndexes(
@@ -113,24 +115,34 @@ async function compareIndexes(
       drift.push({ unit, kind: 'structure', key, note: 'missing at the target' });
       continue;
     }
-    const deferral = deferralOf(index);
-    const wanted = final || !(deferral.unique || deferral.ttl) ? index : deferredIndex(index);
-    // An undone cutover leaves indexes unique; they may be either before the next one.
-    const without = final ? INDEX_OWN : INDEX_OWN_AND_UNIQUE;
-    const left = fields(wanted, without);
-    const right = fields(other, without);
-    for (const field of new Set([...left.keys(), ...right.keys()])) {
-      // Only that it is an expiring index counts, not when it expires.
-      if (field === 'expireAfterSeconds' && left.has(field) && right.has(field)) continue;
-      if (left.get(field) !== right.get(field)) {
-        drift.push({ unit, kind: 'structure', key: `${key} ${field}`, note: sides(left.get(field), right.get(field)) });
-      }
+    for (const { field, note } of indexDifferences(index, other, final)) {
+      drift.push({ unit, kind: 'structure', key: `${key} ${field}`, note });
     }
   }
   if (!final) for (const index of later) found.delete(indexName(index));
   for (const extra of found.keys())
     drift.push({ unit, kind: 'structure', key: `index ${extra}`, note: 'exists at the target only' });
   return drift;
+}
+
+/**
+ * Fields in which an index of the target is not what it should be.
+ * @param final after the cutover's finish; before it unique and TTL are deferred
+ */
+export function indexDifferences(index: Buffer, other: Buffer, final: boolean): { field: string; note: string }[] {
+  const deferral = deferralOf(index);
+  const wanted = final || !(deferral.unique || deferral.ttl) ? index : deferredIndex(index);
+  // An undone cutover leaves indexes unique; they may be either before the next one.
+  const without = final ? INDEX_OWN : INDEX_OWN_AND_UNIQUE;
+  const left = fields(wanted, without);
+  const right = fields(other, without);
+  const different: { field: string; note: string }[] = [];
+  for (const field of new Set([...left.keys(), ...right.keys()])) {
+    // Only that it is an expiring index counts, not when it expires.
+    if (field === 'expireAfterSeconds' && left.has(field) && right.has(field)) continue;
+    if (left.get(field) !== right.get(field)) different.push({ field, note: sides(left.get(field), right.get(field)) });
+  }
+  return different;
 }
 
 const INDEX_OWN = new Set(['ns', 'background']);

@@ -5,6 +5,7 @@ import type pg from 'pg';
 import { to as copyTo } from 'pg-copy-streams';
 import { throwIfAborted } from '../../../kernel/errors.ts';
 import type {
+  CompareOptions,
   ExportedSnapshot,
   Identity,
   Model,
@@ -99,8 +100,8 @@ export class PostgresRemodelAdmin implements RemodelAdmin {
     );
   }
 
-  exportSnapshot(model: Model, folder: string, byValue: boolean, signal: AbortSignal): Promise<ExportedSnapshot> {
-    return exportSnapshot(this.#pool, model, folder, byValue, signal);
+  exportSnapshot(model: Model, folder: string, options: CompareOptions): Promise<ExportedSnapshot> {
+    return exportSnapshot(this.#pool, model, folder, options);
   }
 
   async archive(model: Model, file: string, signal: AbortSignal): Promise<number> {

@@ -5,7 +5,7 @@ import type { Identity, Model } from '../../../kernel/remodel/index.ts';
 import { translate } from '../errors.ts';
 import { type Executor, onPg } from './executor.ts';
 import { lockNumber } from './lock.ts';
-import { giveBack, take } from './session.ts';
+import { giveBack, IDLE_LIMIT, take } from './session.ts';
 import { literal, type SqlModel } from './tables.ts';
 
 /** A chunk under its locks, in one transaction. */
@@ -30,7 +30,7 @@ export interface LockSource {
 /** Keys are looked up in indexes: a thousand of them look to the planner like most of a table that is still small. */
 const BEGIN = `begin isolation level read committed; set local synchronous_commit = off;
   set local lock_timeout = '500ms'; set local enable_seqscan = off; set local jit = off;
-  set local plan_cache_mode = force_generic_plan`;
+  set local plan_cache_mode = force_generic_plan; ${IDLE_LIMIT}`;
 
 /**
  * One transaction. It never waits for an identity's lock, and gives up before

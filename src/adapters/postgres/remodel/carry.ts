@@ -1,11 +1,20 @@
 /** Brings old rows up to date, for the relay and for release. */
 import { GodwitError } from '../../../kernel/errors.ts';
-import type { Identity, Row } from '../../../kernel/remodel/index.ts';
+import type { Identity, Row, State } from '../../../kernel/remodel/index.ts';
 import { translate } from '../errors.ts';
-import type { Executor } from './executor.ts';
-import { allowThese } from './guard-setting.ts';
+import type { Executor, TextRow } from './executor.ts';
+import { ALLOWED, allowedOf } from './guard-setting.ts';
+import { isOfRemodel } from './outbox-sql.ts';
 import { quarantine, reasonOf } from './quarantine.ts';
-import { busyOldRows, deleteRows, putOldRows, readStates, tombstonesAmong } from './states.ts';
+import {
+  deleteRows,
+  lockOldRows,
+  putOldRows,
+  selectStates,
+  statesOf,
+  tombstonesAmong,
+  updateOldRows,
+} from './states.ts';
 import type { SqlModel } from './tables.ts';
 
 /** What became of identities that were to be carried. */
@@ -16,6 +25,14 @@ export interface Carried {
   /** Their old rows are locked by somebody's transaction; they wait. */
   readonly busy: readonly Identity[];
 }
+
+/**
+ * Settings of a transaction that carries. It waits for no lock for long: less
+ * than the server waits before it looks for a deadlock and ends one of the two.
+ * All rows are looked up by their keys: a plan made while the new tables were
+ * nearly empty would read the whole of them, and be kept when they are large.
+ */
+export const CARRY_SETTINGS = `set local lock_timeout = '300ms'; set local jit = off; set local enable_seqscan = off`;
 
 /** Whether an error is about a row (data or constraint) and not about the statement or the server. */
 export function blamesRow(error: unknown): boolean {
@@ -35,14 +52,14 @@ export function wasBusy(error: unknown): boolean {
 export async function carry(exec: Executor, sql: SqlModel, identities: readonly Identity[]): Promise<Carried> {
   if (identities.length === 0) return { applied: [], refused: [], busy: [] };
   const { model, old } = sql;
-  const locked = await busyOldRows(exec, sql, identities);
-  const free = identities.filter((identity) => !locked.has(identity));
-  const states = await readStates(exec, sql, free);
-  const rows: Row[] = [];
+  const { states, present, busy } = await look(exec, sql, identities);
+  const free = identities.filter((identity) => !busy.has(identity));
+  const [changed, made]: [Row[], Row[]] = [[], []];
   const failed = new Map<Identity, unknown>();
   for (const [identity, state] of states) {
+    if (busy.has(identity)) continue;
     try {
-      rows.push(model.down(state));
+      (present.has(identity) ? changed : made).push(model.down(state));
     } catch (error) {
       failed.set(identity, error);
     }
@@ -50,13 +67,41 @@ export async function carry(exec: Executor, sql: SqlModel, identities: readonly 
   const stateless = free.filter((identity) => !states.has(identity));
   // Neither rows nor a tombstone: the old model owns it, and its row is not ours to delete.
   const deleted = stateless.length > 0 ? await tombstonesAmong(exec, model, stateless) : new Set<Identity>();
-  await allowThese(exec, model.name, free);
-  await putOldRows(exec, sql, rows);
+  await updateOldRows(exec, sql, changed);
+  await putOldRows(exec, sql, made);
   await deleteRows(exec, old, [...deleted]);
   const applied = free.filter((identity) => !failed.has(identity) && (states.has(identity) || deleted.has(identity)));
   await dequeue(exec, sql, free, applied);
   for (const [identity, error] of failed) await quarantine(exec, model, identity, reasonOf(error));
-  return { applied, refused: [...failed.keys()], busy: [...locked] };
+  return { applied, refused: [...failed.keys()], busy: [...busy] };
+}
+
+interface Looked {
+  readonly states: ReadonlyMap<Identity, State>;
+  /** Whose old rows are there, locked by this transaction from now on. */
+  readonly present: ReadonlySet<Identity>;
+  /** Whose old rows somebody else has locked. */
+  readonly busy: ReadonlySet<Identity>;
+}
+
+/** Reads new rows and locks old ones, in one statement, which also tells the guard whom this transaction may write. */
+async function look(exec: Executor, sql: SqlModel, identities: readonly Identity[]): Promise<Looked> {
+  const { rows } = await exec.query(
+    `select l.t, l.k::text as identity, null as v from (${lockOldRows(sql.old)}) l
+     union all select 'guard', null, set_config('${ALLOWED}', $2, true)
+     union all ${selectStates(sql)}`,
+    [identities, allowedOf(sql.model.name, identities)],
+    'prepared',
+  );
+  const [present, busy] = [new Set<Identity>(), new Set<Identity>()];
+  const states: TextRow[] = [];
+  for (const row of rows) {
+    const { t, identity } = row;
+    if (t === 'present') present.add(identity as string);
+    else if (t === 'busy') busy.add(identity as string);
+    else if (t !== 'guard') states.push(row);
+  }
+  return { states: statesOf(sql, states), present, busy };
 }
 
 /** Takes identities off the queue, and those that were applied out of quarantine, where an earlier change may have brought them. */
@@ -68,8 +113,9 @@ async function dequeue(
 ): Promise<void> {
   await exec.query(
     `with cured as (delete from godwit.quarantine where remodel = $1 and identity = any($3::text[]))
-     delete from godwit.outbox where remodel = $1 and identity = any($2::text[])`,
+     delete from godwit.outbox where ${isOfRemodel('remodel', '$1')} and identity = any($2::text[])`,
     [model.name, identities, applied],
+    'prepared',
   );
 }
 

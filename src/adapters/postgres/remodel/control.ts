@@ -103,6 +103,10 @@ export async function writeLease(exec: Executor, model: Model, lease: Omit<Lease
   );
 }
 
+export async function deleteLease(exec: Executor, model: Model, process: string): Promise<void> {
+  await exec.query('delete from godwit.lease where remodel = $1 and process = $2', [model.name, process]);
+}
+
 /** Those seen in the last hour; older ones are forgotten. */
 export async function readLeases(exec: Executor, model: Model): Promise<readonly Lease[]> {
   await exec.query(`delete from godwit.lease where remodel = $1 and seen_at < clock_timestamp() - interval '1 hour'`, [

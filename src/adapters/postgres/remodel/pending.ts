@@ -1,13 +1,13 @@
 import type { Identity, State } from '../../../kernel/remodel/index.ts';
 import type { Executor } from './executor.ts';
+import { isOfRemodel } from './outbox-sql.ts';
 import { selectStates, statesOf } from './states.ts';
 import { emptyState, type SqlModel } from './tables.ts';
 
 /** SQL: an identity waits for the relay, or the old table refused its change, which is nevertheless what was written last. */
 const WAITING = (identity: string, remodel: string) =>
-  ['outbox', 'quarantine']
-    .map((table) => `select 'waiting' from godwit.${table} where remodel = ${remodel} and identity = ${identity}`)
-    .join(' union all ');
+  `select 'waiting' from godwit.outbox where ${isOfRemodel('remodel', remodel)} and identity = ${identity}
+   union all select 'waiting' from godwit.quarantine where remodel = ${remodel} and identity = ${identity}`;
 
 /**
  * The new state of an identity whose changes are on their way to the old table; see `RemodelStore.pendingState`.

@@ -1,8 +1,9 @@
 import type pg from 'pg';
 import type { Identity } from '../../../kernel/remodel/index.ts';
-import { blamesRow, type Carried, carry, carryAlone, wasBusy } from './carry.ts';
+import { blamesRow, CARRY_SETTINGS, type Carried, carry, carryAlone, wasBusy } from './carry.ts';
 import type { Executor } from './executor.ts';
 import { tryLocks } from './lock.ts';
+import { isOfRemodel } from './outbox-sql.ts';
 import { inTransaction, onConnection } from './session.ts';
 import { deleteRows } from './states.ts';
 import type { SqlModel } from './tables.ts';
@@ -40,7 +41,7 @@ function releaseTogether(
   carryPending: (exec: Executor, sql: SqlModel, pending: readonly Identity[]) => Promise<Carried>,
 ): Promise<number> {
   const { model } = sql;
-  return inTransaction(pool, `Releasing identities of ${model.name}`, async (exec) => {
+  const give = async (exec: Executor) => {
     const locked = await tryLocks(exec, model.name, identities);
     const { settled, pending } = await look(exec, sql, locked);
     const { refused, busy } =
@@ -53,7 +54,8 @@ function releaseTogether(
       free,
     ]);
     return free.length;
-  });
+  };
+  return inTransaction(pool, `Releasing identities of ${model.name}`, give, { settings: CARRY_SETTINGS });
 }
 
 /** SQL: nothing stands against giving it back. What is in quarantine is not in the old table; what is dirty, not in the new ones. */
@@ -85,7 +87,7 @@ async function look(
   const { rows } = await exec.query(
     `select u.identity, (o.identity is not null)::text as pending
        from unnest($2::text[]) as u(identity)
-       left join godwit.outbox o on o.remodel = $1 and o.identity = u.identity
+       left join godwit.outbox o on ${isOfRemodel('o.remodel', '$1')} and o.identity = u.identity
       where ${isSettled('u.identity')}`,
     [model.name, locked],
   );

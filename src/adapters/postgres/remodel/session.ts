@@ -34,14 +34,32 @@ export async function onConnection<T>(pool: pg.Pool, doing: string, work: (exec:
   }
 }
 
+export interface TransactionOptions {
+  /** Statements after BEGIN, such as `set local …`. */
+  readonly settings?: string;
+  /** Whether the server may keep plans with the connection; see `PostgresStoreOptions.prepare`. Default: no. */
+  readonly prepare?: boolean;
+}
+
+/**
+ * A transaction of ours holds locks of identities that applications wait for, and bars ways back. A process that stands
+ * still in the middle of one, as a machine that was suspended does, loses it.
+ */
+export const IDLE_LIMIT = `set local idle_in_transaction_session_timeout = '10s'`;
+
 /** Runs `work` in one READ COMMITTED transaction: all of it is durable when it returns, none when it throws. */
-export async function inTransaction<T>(pool: pg.Pool, doing: string, work: (exec: Executor) => Promise<T>): Promise<T> {
+export async function inTransaction<T>(
+  pool: pg.Pool,
+  doing: string,
+  work: (exec: Executor) => Promise<T>,
+  { settings = '', prepare = false }: TransactionOptions = {},
+): Promise<T> {
   let client: pg.PoolClient | undefined;
   let broken: Error | undefined;
   try {
     client = await take(pool);
-    const exec = onPg(client);
-    await exec.query('begin isolation level read committed');
+    const exec = onPg(client, prepare);
+    await client.query(`begin isolation level read committed; ${IDLE_LIMIT}; ${settings}`);
     try {
       const result = await work(exec);
       await exec.query('commit');

@@ -59,3 +59,23 @@ test('every change of a table shows; rows and statistics do not', async () => {
     await pool.end();
   }
 });
+
+test('behind the trap the shape is what it was', async () => {
+  const { pool, store, model } = await makeWorld(server);
+  try {
+    // Everything that names its table: an index, a constraint, a trigger, a key of its own.
+    await pool.query('create index on customers (lower(email))');
+    await pool.query("alter table customers add check (email <> ''), add also bigint references customers");
+    const before = await store.shape(model);
+    await pool.query(`update godwit.remodel set phase = 'new-only'`);
+    await store.trap(model, 'record');
+    expect(await store.shape(model)).toEqual(before);
+    await pool.query('alter table godwit_retired_customers add column extra int');
+    expect(await store.shape(model)).not.toEqual(before);
+    await pool.query('alter table godwit_retired_customers drop column extra');
+    await store.untrap(model);
+    expect(await store.shape(model)).toEqual(before);
+  } finally {
+    await pool.end();
+  }
+});

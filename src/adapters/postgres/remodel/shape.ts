@@ -10,14 +10,35 @@ import { withPresentOld } from './trap-names.ts';
  * Columns, indexes, constraints and triggers of the old and the new tables as
  * lines of text, in order. Everything that decides whether a row is taken and
  * how it compares is in it; names of schemas are in it, statistics are not.
+ * The old table goes by its lasting name: behind the trap its shape is the same.
  */
 export function shapeOf(pool: pg.Pool, model: Model): Promise<readonly string[]> {
   return onConnection(pool, `Reading the shape of the tables of ${model.name}`, async (exec) => {
     const { from, to } = await withPresentOld(exec, model);
     const lines: string[] = [];
     for (const { name } of [from, ...Object.values(to)]) lines.push(...(await tableLines(exec, name)));
+    if (from !== model.from) {
+      const rename = await lastingName(exec, from.name, model.from.name);
+      return lines.map(rename).sort();
+    }
     return lines.sort();
   });
+}
+
+/** Gives lines the name that the old table has before and after the trap, as the server writes it. */
+async function lastingName(exec: Executor, present: string, lasting: string): Promise<(line: string) => string> {
+  const { rows } = await exec.query('select quote_ident($1) as present, quote_ident($2) as lasting', [
+    bare(present),
+    bare(lasting),
+  ]);
+  const names = rows[0] as { present: string; lasting: string };
+  if (names.present.startsWith('"')) return (line) => line.replaceAll(names.present, names.lasting);
+  const word = new RegExp(`\\b${names.present}\\b`, 'g');
+  return (line) => line.replace(word, () => names.lasting);
+}
+
+function bare(name: string): string {
+  return name.split('.').at(-1) as string;
 }
 
 /** `%s` stands for the table. */

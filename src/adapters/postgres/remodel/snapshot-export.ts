@@ -5,8 +5,10 @@ import { join } from 'node:path';
 import { finished, pipeline } from 'node:stream/promises';
 import type pg from 'pg';
 import { to as copyTo } from 'pg-copy-streams';
+import { systemClock } from '../../../kernel/clock.ts';
 import { throwIfAborted } from '../../../kernel/errors.ts';
-import type { ExportedSnapshot, Model, Row } from '../../../kernel/remodel/index.ts';
+import type { CompareOptions, ExportedSnapshot, Model, Row } from '../../../kernel/remodel/index.ts';
+import { type Throttle, throttleOf } from '../../../kernel/throttle.ts';
 import { translate } from '../errors.ts';
 import { onPg } from './executor.ts';
 import { connectLike, endClient, Snapshot } from './snapshot.ts';
@@ -22,6 +24,8 @@ import { stateFrom } from './verify-state.ts';
 const CSV = '(format csv, header, force_quote *)';
 /** So many new rows are made into old ones at once. */
 const ROWS_AT_ONCE = 2_000;
+const QUOTE = 0x22;
+const NEWLINE = 0x0a;
 
 /**
  * Writes `old.csv`, `new.csv`, `pending.csv` and `tombstone.csv` to a folder:
@@ -35,8 +39,7 @@ export async function exportSnapshot(
   pool: pg.Pool,
   model: Model,
   folder: string,
-  byValue: boolean,
-  signal: AbortSignal,
+  { byValue, maxRate, signal }: CompareOptions,
 ): Promise<ExportedSnapshot> {
   const snapshot = await Snapshot.open(pool, signal);
   let plain: pg.Client | undefined;
@@ -47,7 +50,9 @@ export async function exportSnapshot(
     plain = await connectLike(pool);
     const copy = async (name: string, select: string) => {
       const source = (await snapshot.join()).query(copyTo(`copy (${select}) to stdout ${CSV}`));
-      await pipeline(source, createWriteStream(join(folder, `${name}.csv`)), { signal });
+      const file = createWriteStream(join(folder, `${name}.csv`));
+      if (maxRate === undefined) await pipeline(source, file, { signal });
+      else await pipeline(source, (chunks: AsyncIterable<Buffer>) => slowly(chunks, maxRate, signal), file, { signal });
     };
     const { old, root } = tables;
     const values = byValue ? old.columns.map((c, i) => `${canonicalExpression(`t.${c.name}`, c)} as c${i}`) : [];
@@ -57,7 +62,14 @@ export async function exportSnapshot(
       copy('pending', `${of('outbox')} union ${of('dirty')} union ${of('quarantine')}`),
       copy('tombstone', of('tombstone')),
       byValue
-        ? writeMade(snapshot, plain, tables, join(folder, 'new.csv'), signal)
+        ? writeMade({
+            snapshot,
+            plain,
+            tables,
+            path: join(folder, 'new.csv'),
+            throttle: throttleOf(maxRate, systemClock),
+            signal,
+          })
         : copy('new', `select ${root.key.name}::text as k from ${root.name}`),
     ]);
   } catch (error) {
@@ -78,14 +90,34 @@ export async function exportSnapshot(
   };
 }
 
-/** Old rows made of the new ones. `plain`: a connection outside of any transaction. */
-async function writeMade(
-  snapshot: Snapshot,
-  plain: pg.Client,
-  tables: SqlModel,
-  path: string,
-  signal: AbortSignal,
-): Promise<void> {
+/** Passes on what the server sends as CSV, at most so many rows a second: what is not taken from it, it does not read. */
+async function* slowly(chunks: AsyncIterable<Buffer>, maxRate: number, signal: AbortSignal): AsyncGenerator<Buffer> {
+  const throttle = throttleOf(maxRate, systemClock);
+  let isQuoted = false;
+  for await (const chunk of chunks) {
+    let rows = 0;
+    for (const byte of chunk) {
+      if (byte === QUOTE) isQuoted = !isQuoted;
+      else if (byte === NEWLINE && !isQuoted) rows += 1;
+    }
+    await throttle.take(rows, signal);
+    yield chunk;
+  }
+}
+
+interface Made {
+  readonly snapshot: Snapshot;
+  /** A connection outside of any transaction. */
+  readonly plain: pg.Client;
+  readonly tables: SqlModel;
+  readonly path: string;
+  /** Of rows. */
+  readonly throttle: Throttle;
+  readonly signal: AbortSignal;
+}
+
+/** Old rows made of the new ones. */
+async function writeMade({ snapshot, plain, tables, path, throttle, signal }: Made): Promise<void> {
   const { old } = tables;
   const file = createWriteStream(path);
   let failure: unknown;
@@ -97,6 +129,7 @@ async function writeMade(
   const flush = async (): Promise<void> => {
     throwIfAborted(signal);
     if (failure !== undefined) throw failure;
+    await throttle.take(batch.length, signal);
     const made = batch;
     batch = [];
     for (const k of await withoutOld(snapshot.holder, old, rootless)) made.push({ k, row: undefined });

@@ -2,7 +2,7 @@
 import type { Identity, Model, Row, State } from '../../../kernel/remodel/index.ts';
 import type { Executor, TextRow } from './executor.ts';
 import { columnOf, emptyState, rowExpression, rowOf, rowsAsSelect, type SqlModel, type SqlTable } from './tables.ts';
-import { readExpression, writeExpression } from './values.ts';
+import { distinctExpression, writeExpression } from './values.ts';
 
 /** A list of keys as an SQL array of the key's own type, from parameter `$n` of text. */
 function keys(table: SqlTable, param: string): string {
@@ -93,46 +93,54 @@ export async function upsertRows(exec: Executor, table: SqlTable, rows: readonly
 }
 
 /**
- * Writes old rows where they differ. Other columns keep their values, and need
+ * Writes an old row, or several, where they differ. Other columns keep their values, and need
  * none: an INSERT with ON CONFLICT would be refused for a column that may not
  * be null even where the row is there.
  */
-export async function putOldRows(exec: Executor, sql: SqlModel, rows: readonly Row[]): Promise<void> {
+export async function putOldRows(exec: Executor, { old }: SqlModel, rows: readonly Row[]): Promise<void> {
   if (rows.length === 0) return;
-  const { old } = sql;
   const key = old.key.name;
   const { sql: select, params } = rowsAsSelect(old, rows);
-  const others = old.columns.filter((column) => column !== old.key);
-  const sets = others.map(({ name }) => `${name} = v.${name}`).join(', ');
-  // As text: json has no equality, and -0 = 0.
-  const texts = (alias: string) =>
-    others.map((column) => readExpression(`${alias}.${column.name}`, column.type, column.sqlType)).join(', ');
-  const update =
-    others.length === 0
-      ? ''
-      : `, u as (update ${old.name} x set ${sets} from v
-                  where x.${key} = v.${key} and (${texts('x')}) is distinct from (${texts('v')}))`;
+  const update = updateFrom(old);
   await exec.query(
-    `with v (${names(old)}) as materialized (${select})${update}
+    `with v (${names(old)}) as materialized (${select})${update === undefined ? '' : `, u as (${update})`}
      insert into ${old.name} (${names(old)}) overriding system value
      select * from v where not exists (select 1 from ${old.name} x where x.${key} = v.${key})`,
     params,
   );
 }
 
-/** Those whose old rows are locked by somebody else's transaction; the others' are locked by ours from now on. */
-export async function busyOldRows(
-  exec: Executor,
-  { old }: SqlModel,
-  identities: readonly Identity[],
-): Promise<ReadonlySet<Identity>> {
+/** Writes old rows that are there, where they differ. */
+export async function updateOldRows(exec: Executor, { old }: SqlModel, rows: readonly Row[]): Promise<void> {
+  const update = updateFrom(old);
+  if (rows.length === 0 || update === undefined) return;
+  const { sql: select, params } = rowsAsSelect(old, rows);
+  await exec.query(`with v (${names(old)}) as materialized (${select}) ${update}`, params, 'prepared');
+}
+
+/**
+ * UPDATE of old rows from `v`; undefined when there is nothing but a key. The
+ * keys stand there twice, so that the rows are looked up by them: how many there
+ * are the planner cannot know, and it would rather read a whole small table.
+ */
+function updateFrom(old: SqlTable): string | undefined {
+  const others = old.columns.filter((column) => column !== old.key);
+  if (others.length === 0) return undefined;
+  const key = old.key.name;
+  const sets = others.map(({ name }) => `${name} = v.${name}`).join(', ');
+  const values = (alias: string) =>
+    others.map((column) => distinctExpression(`${alias}.${column.name}`, column.type, column.sqlType)).join(', ');
+  return `update ${old.name} x set ${sets} from v
+    where x.${key} = any(array(select ${key} from v)) and x.${key} = v.${key}
+      and (${values('x')}) is distinct from (${values('v')})`;
+}
+
+/** Locks the old rows in `$1`: columns `t` and `k`, a key. `present`: locked by this transaction now. `busy`: by somebody else's. */
+export function lockOldRows(old: SqlTable): string {
   const select = `select x.${old.key.name} as k from ${old.name} x where x.${old.key.name} = any(${keys(old, '$1')})`;
-  const { rows } = await exec.query(
-    `with present as materialized (${select}), free as materialized (${select} for no key update skip locked)
-     select p.k::text as identity from present p where not exists (select 1 from free f where f.k = p.k)`,
-    [identities],
-  );
-  return new Set(rows.map((row) => row['identity'] as string));
+  return `with there as materialized (${select}), free as materialized (${select} for no key update skip locked)
+    select 'present' as t, k from free
+    union all (select 'busy', k from there except select 'busy', k from free)`;
 }
 
 export async function deleteRows(exec: Executor, table: SqlTable, identities: readonly Identity[]): Promise<void> {

@@ -2,6 +2,7 @@ import type pg from 'pg';
 import type {
   AuditRow,
   Backlog,
+  CompareOptions,
   Control,
   ControlChange,
   Entered,
@@ -21,6 +22,7 @@ import { adoptMany } from './bulk.ts';
 import {
   addShadow,
   changeControl,
+  deleteLease,
   hasOlderTransactions,
   readAudit,
   readControl,
@@ -34,6 +36,7 @@ import { type Executor, executorOf, type PgTransaction } from './executor.ts';
 import { guardWorks } from './guard.ts';
 import { measureImpact } from './measure.ts';
 import { pendingState } from './pending.ts';
+import { QueueStart } from './queue-start.ts';
 import { relay, toRing } from './relay.ts';
 import { release } from './release.ts';
 import { inTransaction, makePool, onConnection } from './session.ts';
@@ -64,6 +67,7 @@ export class PostgresRemodelStore implements RemodelStore<PgTransaction> {
   readonly #ownsPool: boolean;
   readonly #prepare: boolean;
   readonly #tables = new Map<string, Promise<SqlModel>>();
+  readonly #starts = new Map<string, QueueStart>();
 
   constructor({ pool, connections, prepare = true }: PostgresStoreOptions) {
     this.#prepare = prepare;
@@ -119,6 +123,10 @@ export class PostgresRemodelStore implements RemodelStore<PgTransaction> {
     return this.#read('Reading the leases', (exec) => readLeases(exec, model));
   }
 
+  endLease(model: Model, process: string): Promise<void> {
+    return this.#read('Ending a lease', (exec) => deleteLease(exec, model, process));
+  }
+
   hasOlderTransactions(model: Model): Promise<boolean> {
     return this.#read('Looking for older transactions', (exec) => hasOlderTransactions(exec, model));
   }
@@ -162,7 +170,12 @@ export class PostgresRemodelStore implements RemodelStore<PgTransaction> {
   }
 
   async relay(model: Model, limit: number, only?: readonly Identity[]): Promise<RelayPass> {
-    return relay(this.#pool, await this.#sql(model), limit, only);
+    let start = this.#starts.get(model.name);
+    if (start === undefined) {
+      start = new QueueStart();
+      this.#starts.set(model.name, start);
+    }
+    return relay(this.#pool, await this.#sql(model), limit, { only, start, prepare: this.#prepare });
   }
 
   async toRing(model: Model, limit: number, sinceMs: number): Promise<readonly Identity[]> {
@@ -181,7 +194,7 @@ export class PostgresRemodelStore implements RemodelStore<PgTransaction> {
     return release(this.#pool, await this.#sql(model), limit);
   }
 
-  verify(model: Model, options: { readonly byValue: boolean; readonly signal: AbortSignal }): Promise<VerifyResult> {
+  verify(model: Model, options: CompareOptions): Promise<VerifyResult> {
     return verify(this.#pool, model, options);
   }
 

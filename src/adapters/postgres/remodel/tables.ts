@@ -177,14 +177,13 @@ function fits(type: ColumnType, sqlType: string): boolean {
   return FITS[type].test(sqlType);
 }
 
-/** `json_build_array(…)::text` of all columns of a table: one value a row, read by `rowOf`. */
+/** A JSON array of all columns of a table, as text: one value a row, read by `rowOf`. */
 export function rowExpression(table: SqlTable, alias: string): string {
-  // json_build_array takes at most 100 arguments.
+  const values = table.columns.map((c) => readExpression(`${alias}.${c.name}`, c.type, c.sqlType));
+  if (values.length <= 100) return `json_build_array(${values.join(', ')})::text`;
+  // A function takes at most 100 arguments, and only jsonb arrays can be joined.
   const parts: string[] = [];
-  for (let i = 0; i < table.columns.length; i += 50) {
-    const values = table.columns.slice(i, i + 50).map((c) => readExpression(`${alias}.${c.name}`, c.type, c.sqlType));
-    parts.push(`jsonb_build_array(${values.join(', ')})`);
-  }
+  for (let i = 0; i < values.length; i += 100) parts.push(`jsonb_build_array(${values.slice(i, i + 100).join(', ')})`);
   return `(${parts.join(' || ')})::text`;
 }
 

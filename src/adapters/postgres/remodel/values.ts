@@ -13,12 +13,39 @@ export function readExpression(column: string, type: ColumnType, sqlType: string
       return `encode(${column}, 'hex')`;
     case 'timestamp': {
       const utc = hasZone(sqlType) ? `(${column} at time zone 'UTC')` : column;
-      return `case when isfinite(${column}) then to_json(${utc})#>>'{}' else ${column}::text end`;
+      return `case when isfinite(${column}) then ${iso(utc)} else ${column}::text end`;
     }
     case 'date':
-      return `case when isfinite(${column}) then to_json(${column})#>>'{}' else ${column}::text end`;
+      return `case when isfinite(${column}) then ${iso(column)} else ${column}::text end`;
     default:
       return `${column}::text`;
+  }
+}
+
+/** ISO 8601 whatever the session's date style is: JSON's form without its quotes. */
+function iso(value: string): string {
+  return `btrim(to_json(${value})::text, '"')`;
+}
+
+/**
+ * SQL to tell values of a column apart, exactly: the value where its type's
+ * equality is (as bytes where a collation may say otherwise), its text where it
+ * is not: 1.0 = 1.00, -0 = 0, and json has none.
+ */
+export function distinctExpression(column: string, type: ColumnType, sqlType: string): string {
+  switch (type) {
+    case 'integer':
+    case 'bigint':
+    case 'boolean':
+    case 'uuid':
+    case 'date':
+    case 'timestamp':
+    case 'bytes':
+      return column;
+    case 'text':
+      return /^(text|character varying)$/.test(sqlType) ? `${column} collate "C"` : `${column}::text`;
+    default:
+      return readExpression(column, type, sqlType);
   }
 }
 

@@ -1,5 +1,5 @@
 import { createReadStream, mkdtempSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
+import { readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -213,6 +213,29 @@ test('stops when told to, and leaves no connection', () =>
     await waitFor(isOver, { timeoutMs: 10_000, what: 'the end of its transactions' });
   }));
 
+test('a comparison reads no more identities a second than it was told to, and finds the same', () =>
+  inPlace(async ({ pool }) => {
+    // A line of CSV is not a row.
+    await pool.query(`update proof_customers set email = E'a\n"b\n' where id % 2 = 0;
+      update proof_customers_v2 set email = E'a\n"b\n' where id % 2 = 0 and id > 2;
+      delete from godwit.dirty`);
+    const folder = mkdtempSync(join(tmpdir(), 'godwit-export-'));
+    try {
+      const slow = { byValue: true, maxRate: 2_000, signal: never };
+      const found = await verify(pool, model, slow);
+      expect(found).toMatchObject({ identities: ROWS, different: 1 });
+      expect(found.durationMs).toBeGreaterThan((ROWS / 2_000) * 500);
+      const began = performance.now();
+      const { oldFile } = await exportSnapshot(pool, model, folder, slow);
+      expect(performance.now() - began).toBeGreaterThan((ROWS / 2_000) * 500);
+      const file = await readFile(oldFile);
+      await exportSnapshot(pool, model, folder, { byValue: true, signal: never });
+      expect(file.equals(await readFile(oldFile))).toBe(true);
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  }));
+
 test('an exported snapshot holds the same on both sides, byte for byte, and shows a fault', () =>
   inPlace(async ({ pool, store }) => {
     await pool.query(`update proof_subscriptions set amount = 10.5000 where customer_id = 10;
@@ -225,7 +248,7 @@ test('an exported snapshot holds the same on both sides, byte for byte, and show
       insert into godwit.tombstone (remodel, identity) values ('proof', '9999')`);
     const folder = mkdtempSync(join(tmpdir(), 'godwit-export-'));
     try {
-      const made = await exportSnapshot(pool, model, folder, true, never);
+      const made = await exportSnapshot(pool, model, folder, { byValue: true, signal: never });
       expect(made.columns).toEqual(Object.keys(model.from.columns));
       const [old, news] = [await linesOf(made.oldFile), await linesOf(made.newFile)];
       expect(old[0]).toBe('k,c0,c1,c2,c3,c4,c5,c6,c7');
@@ -241,14 +264,14 @@ test('an exported snapshot holds the same on both sides, byte for byte, and show
       await pool.query(`update proof_customers_v2 set email = 'wrong' where id = 30;
         insert into proof_subscriptions values (gen_random_uuid(), 7777, 'gold', 1);
         delete from proof_customers_v2 where id = 31`);
-      const again = await exportSnapshot(pool, model, folder, true, never);
+      const again = await exportSnapshot(pool, model, folder, { byValue: true, signal: never });
       const lines = await linesOf(again.newFile);
       expect(lines.filter((line) => !old.includes(line)).toSorted()).toEqual([
         expect.stringMatching(/^"30","30","wrong",/),
         expect.stringContaining('"7777","\u0001unreadable",'),
       ]);
       expect(lines.filter((line) => line.startsWith('"31",'))).toEqual([]);
-      const keys = await exportSnapshot(pool, model, folder, false, never);
+      const keys = await exportSnapshot(pool, model, folder, { byValue: false, signal: never });
       expect(keys.columns).toEqual([]);
       expect((await linesOf(keys.newFile)).slice(0, 2)).toEqual(['k', '"1"']);
     } finally {

@@ -4,8 +4,10 @@
  * and the text form of values.
  */
 import type pg from 'pg';
+import { systemClock } from '../../../kernel/clock.ts';
 import { throwIfAborted } from '../../../kernel/errors.ts';
-import type { Mismatch, Model, Row, VerifyResult } from '../../../kernel/remodel/index.ts';
+import type { CompareOptions, Mismatch, Model, Row, VerifyResult } from '../../../kernel/remodel/index.ts';
+import { type Throttle, throttleOf } from '../../../kernel/throttle.ts';
 import { translate } from '../errors.ts';
 import { onPg } from './executor.ts';
 import { connectLike, endClient, Snapshot } from './snapshot.ts';
@@ -18,13 +20,10 @@ import { type KeyRange, openSources, splitRanges } from './verify-sources.ts';
 import { stateFrom } from './verify-state.ts';
 import { OldRows } from './verify-suspects.ts';
 
-interface Options {
-  readonly byValue: boolean;
-  readonly signal: AbortSignal;
-}
-
 /** So many differences are named. */
 const MOST_EXAMPLES = 100;
+/** So many are compared between two looks at the clock. */
+const IDENTITIES_AT_ONCE = 200;
 /** Ranges of a large table that are read at the same time. */
 const RANGES_AT_ONCE = 2;
 
@@ -38,7 +37,7 @@ const RANGES_AT_ONCE = 2;
  * Memory does not depend on the size of the tables.
  * @throws GodwitError GW8001 when the signal is set.
  */
-export async function verify(pool: pg.Pool, model: Model, options: Options): Promise<VerifyResult> {
+export async function verify(pool: pg.Pool, model: Model, options: CompareOptions): Promise<VerifyResult> {
   const began = performance.now();
   const snapshot = await Snapshot.open(pool, options.signal);
   let judge: pg.Client | undefined;
@@ -48,8 +47,13 @@ export async function verify(pool: pg.Pool, model: Model, options: Options): Pro
     const tables = { ...loaded, old: await withExactTypes(exec, loaded.old) };
     judge = await connectLike(pool);
     const sum = new Sum();
+    const throttle = throttleOf(options.maxRate, systemClock);
     for (const ranges of inGroups(await splitRanges(snapshot.holder, tables, 64), RANGES_AT_ONCE))
-      await Promise.all(ranges.map((range) => verifyRange(snapshot, judge as pg.Client, tables, range, options, sum)));
+      await Promise.all(
+        ranges.map((range) =>
+          verifyRange({ snapshot, judge: judge as pg.Client, tables, throttle, options, sum }, range),
+        ),
+      );
     return { ...sum.result(), snapshot: snapshot.name, durationMs: Math.round(performance.now() - began) };
   } catch (error) {
     throwIfAborted(options.signal);
@@ -60,14 +64,20 @@ export async function verify(pool: pg.Pool, model: Model, options: Options): Pro
   }
 }
 
-async function verifyRange(
-  snapshot: Snapshot,
-  judge: pg.Client,
-  tables: SqlModel,
-  range: KeyRange,
-  { byValue, signal }: Options,
-  sum: Sum,
-): Promise<void> {
+interface Comparison {
+  readonly snapshot: Snapshot;
+  /** A connection outside of the snapshot. */
+  readonly judge: pg.Client;
+  readonly tables: SqlModel;
+  /** Of identities. */
+  readonly throttle: Throttle;
+  readonly options: CompareOptions;
+  readonly sum: Sum;
+}
+
+async function verifyRange(comparison: Comparison, range: KeyRange): Promise<void> {
+  const { snapshot, judge, tables, throttle, sum } = comparison;
+  const { byValue, signal } = comparison.options;
   const sources = await openSources(snapshot, tables, range, byValue, signal);
   const rows = new OldRows(tables.old, judge, (mismatch) => sum.add(mismatch));
   const each = (found: Found): void => {
@@ -85,7 +95,16 @@ async function verifyRange(
       else rows.compare(identity, old, made);
     }
   };
-  await mergeSources(sources, keyOrder(tables.old.key.type), each, () => (rows.isFull ? rows.settle() : undefined));
+  let untold = 0;
+  const rest = (): Promise<void> | undefined => {
+    untold += 1;
+    if (rows.isFull) return rows.settle();
+    if (untold < IDENTITIES_AT_ONCE) return undefined;
+    const taken = throttle.take(untold, signal);
+    untold = 0;
+    return taken;
+  };
+  await mergeSources(sources, keyOrder(tables.old.key.type), each, rest);
   await rows.settle();
 }
 

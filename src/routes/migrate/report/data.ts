@@ -1,6 +1,6 @@
 /** What a report is made of. The route fills it from the run's durable state. */
 import type { Drift } from '../../../kernel/ports.ts';
-import type { MigrateStatus } from '../api.ts';
+import type { Evidence, MigrateStatus } from '../api.ts';
 
 /**
  * What is measured about once a second. `copyBytes`, `copyDocs`,
@@ -33,8 +33,25 @@ export interface Proof {
   /** Bytes of documents read on each side. */
   readonly bytes: number;
   readonly drift: number;
+  /** `digests`: of every document 64 bits of a digest of its bytes; made in a resync. */
+  readonly by: 'bytes' | 'digests';
   /** Digest over all documents of both sides, when one was made. */
   readonly digest?: string;
+}
+
+/** How the differences of the last comparison were judged by the log. */
+export interface DetectionOfSync {
+  readonly at: string;
+  /** Documents compared. */
+  readonly docs: number;
+  /** Times of the log positions applied and read, ISO 8601. */
+  readonly appliedTo: string;
+  readonly spooledTo: string;
+  readonly late: number;
+  readonly wrong: number;
+  /** There was more than was counted. */
+  readonly truncated: boolean;
+  readonly sample: readonly Evidence[];
 }
 
 export interface ReportData {
@@ -46,6 +63,8 @@ export interface ReportData {
   readonly proof: Proof | null;
   /** What differs now; empty when nothing does. */
   readonly drift: readonly Drift[];
+  /** What is late and what is wrong, with the reasoning for a sample; null when nothing had to be judged. */
+  readonly detection: DetectionOfSync | null;
   /** Version of Godwit that wrote the report. */
   readonly godwit: string;
 }

@@ -1,4 +1,6 @@
 /** The report as one HTML page that needs nothing else. Pure. */
+
+import type { Evidence } from '../api.ts';
 import { drawChart } from './chart.ts';
 import type { ReportData } from './data.ts';
 import { count, dataSize, timeOfDay, timeSpan } from './format.ts';
@@ -20,7 +22,7 @@ export function reportPage(data: ReportData): string {
 <p><code>${status.from}</code> → <code>${status.to}</code></p></header>
 <dl class="figures">${figures(data).map(({ name, value }) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>
 <h2>What was proved</h2><ul class="proved">${proved(data).map((sentence) => html`<li>${sentence}</li>`)}</ul>
-${differences(data)}${charts(data)}${collections(data)}${history(data)}
+${differences(data)}${judged(data)}${charts(data)}${collections(data)}${history(data)}
 <footer>Started ${status.startedAt}, written ${status.at} by Godwit ${data.godwit}. 1 MB = 10^6 bytes. The same figures for programs: report.json.</footer>
 </main></body></html>
 `.text;
@@ -65,6 +67,22 @@ function differences({ drift }: ReportData): Markup {
     );
   return html`<h2>Differences</h2><div class="scroll"><table><tr><th>kind</th><th>namespace</th><th>key</th><th>source</th><th>target</th><th></th></tr>${rows}</table></div>
 ${more(drift.length)}`;
+}
+
+function judged({ detection }: ReportData): Markup {
+  if (detection === null) return html``;
+  const { sample, late, wrong, docs, appliedTo, spooledTo, truncated } = detection;
+  const rows = sample.map(
+    (row) =>
+      html`<tr><td>${row.verdict}</td><td><code>${row.unit}</code></td><td><code>${row.key}</code></td><td><code>${row.sourceDigest ?? '-'}</code></td><td><code>${row.targetDigest ?? '-'}</code></td><td><code>${row.beforeDigest ?? '-'}</code></td><td>${entryText(row)}</td><td>${row.reason}</td></tr>`,
+  );
+  const least = truncated ? 'at least ' : '';
+  return html`<h2>Late or wrong</h2><p>${count(docs)} documents were compared with the log applied up to ${appliedTo} and read up to ${spooledTo}: ${least}${count(late)} late, ${least}${count(wrong)} wrong. Late means that the target holds the old value and that the log has the change; wrong, that no change on its way explains the difference.</p>
+<div class="scroll"><table><tr><th>verdict</th><th>namespace</th><th>key</th><th>source</th><th>target</th><th>source, before</th><th>log entry</th><th>because</th></tr>${rows}</table></div>`;
+}
+
+function entryText({ entry }: Evidence): string {
+  return entry ? `${entry.kind} at ${entry.at}, ${entry.applied ? 'applied' : 'not applied'}` : '-';
 }
 
 function history({ events, status }: ReportData): Markup {

@@ -2,7 +2,7 @@
 import type { ReportData, Sample, SampleName } from './data.ts';
 import { count, dataSize, timeSpan } from './format.ts';
 
-const GONE_OVER = ['switched', 'confirmed', 'cleaning', 'done'];
+const GONE_OVER = ['switched', 'resyncing-back', 'confirmed', 'cleaning', 'done'];
 
 export function headline({ status, proof, drift }: ReportData): string {
   if (drift.length > 0) return 'Source and target differ';
@@ -24,7 +24,9 @@ export function proved(data: ReportData): readonly string[] {
   else {
     const size = `${exact(proof.docs)} documents (${dataSize(proof.bytes)} on each side)`;
     sentences.push(
-      `The comparison that ended at ${proof.at} read ${size} on both clusters and compared them byte for byte.`,
+      proof.by === 'bytes'
+        ? `The comparison that ended at ${proof.at} read ${size} on both clusters and compared them byte for byte.`
+        : `The comparison that ended at ${proof.at} read ${size} on both clusters: every document by a digest of its bytes (64 bits, secret seed), and what was written again or changed meanwhile byte for byte.`,
       proof.drift === 0
         ? 'It found no difference: none missing, none extra, none changed.'
         : `It found ${exact(proof.drift)} differences; the table below names them.`,
@@ -34,6 +36,31 @@ export function proved(data: ReportData): readonly string[] {
   if (status.log.entriesApplied > 0) {
     sentences.push(
       `${exact(status.log.entriesApplied)} log entries were applied to the target while the source was being written.`,
+    );
+  }
+  const { last, rounds } = status.sync;
+  if (last !== null) {
+    const left =
+      last.behind === null
+        ? ''
+        : `; behind it lay ${exact(last.behind.events)} events (${dataSize(last.behind.bytes)}), the oldest ${timeSpan(last.behind.seconds)} old`;
+    sentences.push(
+      `Changes were carried in rounds: ${exact(rounds)} so far. The last began at ${last.startedAt} and moved ${exact(last.entries)} log entries (${dataSize(last.bytes)}) in ${timeSpan(last.seconds)}${last.cutShort === null ? '' : `, cut short because ${last.cutShort}`}${left}.`,
+    );
+  }
+  const { freeze } = status;
+  if (freeze !== null) {
+    sentences.push(
+      freeze.exact
+        ? `Every document was copied as of ${freeze.timePointAt} (cluster time ${freeze.timePoint.t}, ${freeze.timePoint.i}), from ${freeze.member}, whose writes stood still for ${timeSpan(freeze.heldSeconds)}.`
+        : `The copy began at ${freeze.member}, standing still at ${freeze.timePointAt}; what was read elsewhere may hold later changes too, and the log was applied over it${freeze.cutShort === null ? '' : ` (cut short: ${freeze.cutShort})`}.`,
+    );
+  }
+  if (status.resync?.state === 'done') {
+    const { startedAt, missing, extra, different, recopied } = status.resync;
+    const whole = recopied.length === 0 ? '' : `, and ${exact(recopied.length)} collections as a whole`;
+    sentences.push(
+      `The log was lost and a new time point taken at ${startedAt}: both sides were compared, and ${exact(missing + extra + different)} documents put right (${exact(missing)} missing, ${exact(extra)} too much, ${exact(different)} different)${whole}.`,
     );
   }
   const { stallMs, switchedAt, fence } = status.cutover;

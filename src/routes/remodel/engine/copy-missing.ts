@@ -2,7 +2,7 @@
 import { GodwitError, throwIfAborted } from '../../../kernel/errors.ts';
 import { bucketOf, type Identity } from '../../../kernel/remodel/index.ts';
 import { withRetry } from '../../../kernel/retry.ts';
-import { Throttle } from '../../../kernel/throttle.ts';
+import { type Throttle, throttleOf } from '../../../kernel/throttle.ts';
 import type { RemodelArgs } from '../api.ts';
 import { measure } from './facts.ts';
 import { look } from './gates.ts';
@@ -26,12 +26,16 @@ function isOurs(remodel: string, identity: Identity, part: RemodelArgs['part']):
   return part === undefined || bucketOf(remodel, identity) % part.count === part.index - 1;
 }
 
-export async function copyMissing(tools: Tools, part: RemodelArgs['part']): Promise<Pass> {
+/** `mayGoOn` is asked before each chunk, and throws when it must not be. */
+export async function copyMissing(
+  tools: Tools,
+  part: RemodelArgs['part'],
+  mayGoOn: () => Promise<void>,
+): Promise<Pass> {
   const { admin, store, model, options, clock, signal } = tools;
   const stop = new AbortController();
   const either = AbortSignal.any([signal, stop.signal]);
-  const throttle = new Throttle(clock);
-  if (options.maxRate !== undefined) throttle.limit(options.maxRate, '--max-rate');
+  const throttle = throttleOf(options.maxRate, clock);
   const sum = { listed: 0, adopted: 0, quarantined: 0 };
   const list =
     options.engine === 'live'
@@ -47,7 +51,10 @@ export async function copyMissing(tools: Tools, part: RemodelArgs['part']): Prom
       sum.listed += chunk.length;
       await throttle.take(chunk.length, either);
       const policy = { clock, signal: either, deadlineMs: RETRY_FOR_MS };
-      const done = await withRetry(policy, () => store.adopt(model, chunk));
+      const done = await withRetry(policy, async () => {
+        await mayGoOn();
+        return store.adopt(model, chunk);
+      });
       sum.adopted += done.adopted;
       sum.quarantined += done.quarantined;
     }

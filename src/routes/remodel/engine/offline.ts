@@ -6,7 +6,7 @@ import { createReadStream, mkdirSync, mkdtempSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import type { CompareEngine, CompareInput, Identity, Mismatch } from '../../../kernel/remodel/index.ts';
+import type { CompareEngine, CompareInput, CompareOptions, Identity, Mismatch } from '../../../kernel/remodel/index.ts';
 import type { VerifyReport } from '../api.ts';
 import { openEngine } from './open-engine.ts';
 import type { Tools } from './tools.ts';
@@ -14,9 +14,13 @@ import type { Tools } from './tools.ts';
 const MOST_EXAMPLES = 100;
 
 /** Exports a snapshot and compares it. */
-export function compareOffline(tools: Tools, byValue: boolean): Promise<Omit<VerifyReport, 'quarantined'>> {
+export function compareOffline(
+  tools: Tools,
+  byValue: boolean,
+  maxRate?: number,
+): Promise<Omit<VerifyReport, 'quarantined'>> {
   const began = tools.clock.now();
-  return inSnapshot(tools, byValue, async ({ engine, input, snapshot, folder }) => {
+  return inSnapshot(tools, { byValue, maxRate }, async ({ engine, input, snapshot, folder }) => {
     const found = join(folder, 'differences.jsonl');
     const summary = await engine.compare(input, found, tools.signal);
     return {
@@ -45,7 +49,7 @@ export async function* missingOffline(
   const folder = folderFor(tools);
   try {
     const list = join(folder, 'missing.jsonl');
-    const { engine, input } = await exported({ ...tools, signal }, false, folder);
+    const { engine, input } = await exported({ ...tools, signal }, { byValue: false }, folder);
     try {
       const count = await engine.missing(input, list, signal);
       tools.say('missing', `${count} identities are missing (${engine.kind})`, { count, engine: engine.kind });
@@ -65,6 +69,8 @@ export async function* missingOffline(
   }
 }
 
+type How = Omit<CompareOptions, 'signal'>;
+
 interface Snapshot {
   readonly engine: CompareEngine;
   readonly input: CompareInput;
@@ -73,10 +79,10 @@ interface Snapshot {
 }
 
 /** The files hold rows of people: they are gone when the work is done, however it ended. */
-async function inSnapshot<T>(tools: Tools, byValue: boolean, work: (snapshot: Snapshot) => Promise<T>): Promise<T> {
+async function inSnapshot<T>(tools: Tools, how: How, work: (snapshot: Snapshot) => Promise<T>): Promise<T> {
   const folder = folderFor(tools);
   try {
-    const snapshot = await exported(tools, byValue, folder);
+    const snapshot = await exported(tools, how, folder);
     try {
       return await work(snapshot);
     } finally {
@@ -92,12 +98,12 @@ function folderFor({ options, model }: Tools): string {
   return mkdtempSync(join(options.work, `${model.name}-snapshot-`));
 }
 
-async function exported(tools: Tools, byValue: boolean, folder: string): Promise<Snapshot> {
+async function exported(tools: Tools, how: How, folder: string): Promise<Snapshot> {
   const { admin, model, options, signal, say } = tools;
   const { csvToParquet } = await import('../../../adapters/duckdb/index.ts');
   const csv = join(folder, 'csv');
   mkdirSync(csv);
-  const snapshot = await admin.exportSnapshot(model, csv, byValue, signal);
+  const snapshot = await admin.exportSnapshot(model, csv, { ...how, signal });
   say('snapshot', `snapshot ${snapshot.snapshot} exported`, { snapshot: snapshot.snapshot });
   const input = await csvToParquet(snapshot, join(folder, 'parquet'), { tempDir: folder }, signal);
   await rm(csv, { recursive: true });

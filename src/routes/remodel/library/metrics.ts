@@ -1,4 +1,5 @@
 import { createHistogram, type RecordableHistogram } from 'node:perf_hooks';
+import { familyText, sampleLine } from '../../../kernel/prometheus.ts';
 
 type Labels = Readonly<Record<string, string>>;
 
@@ -77,7 +78,7 @@ export class Metrics {
     const add = (family: Family, name: string, labels: Labels, value: number) => {
       const list = lines.get(family) ?? [];
       lines.set(family, list);
-      list.push(`${name}${labelText(labels)} ${value}`);
+      list.push(sampleLine(name, labels, value));
     };
     for (const { family, labels, value } of [...this.#counters.values(), ...gauges]) add(family, family, labels, value);
     for (const { family, labels, histogram, sumMs } of this.#times.values()) {
@@ -86,24 +87,17 @@ export class Metrics {
       add(family, `${family}_sum`, labels, sumMs / 1000);
       add(family, `${family}_count`, labels, histogram.count);
     }
-    return [...lines].map(([family, list]) => familyText(family, list)).join('');
+    return [...lines]
+      .map(([family, list]) => {
+        const [kind, help] = FAMILIES[family];
+        return familyText(family, kind, help, list);
+      })
+      .join('');
   }
-}
-
-function familyText(family: Family, lines: readonly string[]): string {
-  const [kind, help] = FAMILIES[family];
-  return `# HELP ${family} ${help}\n# TYPE ${family} ${kind}\n${lines.join('\n')}\n`;
 }
 
 function keyOf(family: Family, labels: Labels): string {
   let key: string = family;
   for (const name in labels) key += `\n${name}\n${labels[name]}`;
   return key;
-}
-
-function labelText(labels: Labels): string {
-  const quoted = (value: string) => value.replace(/[\\"\n]/g, (c) => (c === '\n' ? '\\n' : `\\${c}`));
-  return `{${Object.entries(labels)
-    .map(([name, value]) => `${name}="${quoted(value)}"`)
-    .join(',')}}`;
 }

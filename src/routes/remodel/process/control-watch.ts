@@ -14,6 +14,7 @@ import { describeError, type OnEvent } from './events.ts';
 /** The control record is read this often, so that the copy is at most a second old. */
 const READ_EVERY_MS = 400;
 const LEASE_EVERY_MS = 1000;
+const END_WITHIN_MS = 1000;
 
 export interface WatchOptions {
   /** Tells processes apart. */
@@ -75,9 +76,17 @@ export class ControlWatch<Tx> {
     this.#loop = this.#run(signal);
   }
 
-  /** After the signal was set: waits for what is under way. */
+  /** After the signal was set: waits for what is under way, and gives up the lease where it can. */
   async ended(): Promise<void> {
+    if (this.#loop === undefined) return;
     await this.#loop;
+    this.#loop = undefined;
+    this.#awaitedUntil = 0;
+    // A lease that cannot be given up runs out: nobody waits for a database that does not answer.
+    const given = this.#store.endLease(this.#model, this.#options.process).catch(() => undefined);
+    const enough = new AbortController();
+    await Promise.race([given, this.#clock.sleep(END_WITHIN_MS, enough.signal)]);
+    enough.abort();
   }
 
   get control(): Control | undefined {

@@ -7,7 +7,6 @@ import type { RemodelResult } from '../../api.ts';
 import { toParquet } from '../archive.ts';
 import { auditOf } from '../facts.ts';
 import { answer, controlOf, dryAnswer, lookAt, move, needPhase, waitForGates } from '../move.ts';
-import { shapeHash } from '../shape.ts';
 import type { Tools } from '../tools.ts';
 
 export async function trap(tools: Tools, mode: 'record' | 'refuse'): Promise<RemodelResult> {
@@ -26,16 +25,13 @@ export async function trap(tools: Tools, mode: 'record' | 'refuse'): Promise<Rem
   if (options.dryRun) return dryAnswer(tools, 'retire', control, await lookAt(tools, 'trapped'), would);
   const gates = await waitForGates(tools, 'trapped');
   await store.trap(model, mode);
-  const shape = await store.shape(model);
-  // At once, so that a command killed here does not take its own trap for drift when it is repeated.
-  await admin.note(model, 'trap', { mode, shape });
   const { control: next, proof } = await move(tools, {
     control,
     change: { phase: 'trapped' },
     event: 'phase',
     gates,
-    facts: { mode, cycleMs, shape: shapeHash(shape) },
-    data: { mode, cycleMs, shape },
+    facts: { mode, cycleMs },
+    data: { mode, cycleMs },
   });
   const words = `${model.from.name} is trapped (${mode}); whoever reads it is shown by \`status\` and \`doctor\``;
   return answer(tools, 'retire', next, words, { gates, proof });

@@ -3,7 +3,6 @@ import { GodwitError, throwIfAborted } from '../../../../kernel/errors.ts';
 import type { Control, RemodelPhase } from '../../../../kernel/remodel/index.ts';
 import type { GateResult, RemodelResult } from '../../api.ts';
 import { answer, controlOf, dryAnswer, isOpen, lookAt, move, refuseClosed, waitForGates } from '../move.ts';
-import { shapeHash } from '../shape.ts';
 import type { Tools } from '../tools.ts';
 import { wayBack } from '../way-back.ts';
 import { drop } from './create.ts';
@@ -65,8 +64,7 @@ async function stepBack(
   const { store, model, admin, say } = tools;
   if (to === 'new-only') {
     await store.untrap(model);
-    const shape = await store.shape(model);
-    await admin.note(model, 'untrap', { shape, hash: shapeHash(shape) });
+    await admin.note(model, 'untrap', {});
     return { released: 0, ...(await go({ phase: 'new-only' })) };
   }
   if (to === 'reads') {

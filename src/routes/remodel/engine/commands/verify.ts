@@ -17,7 +17,7 @@ export async function verify(tools: Tools, args: RemodelArgs): Promise<RemodelRe
   }
   const reports: VerifyReport[] = [];
   for (const byValue of looks) {
-    const report = await verifyOnce(tools, byValue);
+    const report = await verifyOnce(tools, byValue, tools.options.maxRate);
     reports.push(report);
     if (!isAsExpected(report, control.phase)) break;
   }
@@ -51,13 +51,16 @@ async function advance(tools: Tools, reports: readonly VerifyReport[], words: st
   return answer(tools, 'verify', next, words, { verify: reports, gates, proof, ok: isOpen(gates) });
 }
 
-/** One comparison, recorded in the history whatever it found. */
-export async function verifyOnce(tools: Tools, byValue: boolean): Promise<VerifyReport> {
+/**
+ * One comparison, recorded in the history whatever it found. `maxRate`: identities a second; a comparison costs much
+ * less than a backfill, whose rate is not meant for it.
+ */
+export async function verifyOnce(tools: Tools, byValue: boolean, maxRate?: number): Promise<VerifyReport> {
   const { store, model, options, signal, admin, say } = tools;
   const report =
     options.engine === 'live'
-      ? { engine: 'live' as const, byValue, ...(await store.verify(model, { byValue, signal })) }
-      : await compareOffline(tools, byValue);
+      ? { engine: 'live' as const, byValue, ...(await store.verify(model, { byValue, maxRate, signal })) }
+      : await compareOffline(tools, byValue, maxRate);
   const { quarantined } = await store.backlog(model);
   const whole = { ...report, quarantined };
   await admin.note(model, 'verify', { result: { ...whole, examples: whole.examples.slice(0, 10) } });

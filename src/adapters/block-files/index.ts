@@ -1,0 +1,2 @@
+/** What routes use of this adapter. */
+export { FileArea } from './file-area.ts';

@@ -1,0 +1,25 @@
+/** What the route uses of the files of Linux. */
+export { Capture, type CaptureOptions } from './capture/capture.ts';
+export { Changes } from './capture/changes.ts';
+export { FrozenFileSystems, thaw } from './freeze/frozen.ts';
+export { fromText, joinPath, toText } from './libc/bytes.ts';
+export { identityOf } from './libc/stat.ts';
+export { type Difference, differenceText } from './proof/differences.ts';
+export { Memo } from './proof/memo.ts';
+export { Adopted } from './source/adopted.ts';
+export { Catalog } from './source/catalog.ts';
+export { SETTLE_MS } from './source/clean.ts';
+export { type Devices, noteDevice, tellDeleted } from './source/deleted.ts';
+export { findMoved, type Place } from './source/moved.ts';
+export { BARS_PROOF, type Remark, type Why } from './source/remark.ts';
+export { closeRoots, type Mapping, openRoots, type SourceRoot } from './source/roots.ts';
+export { noCounts, type RoundContext, type RoundCounts, runRound } from './source/round.ts';
+export { type Proof, TargetLink } from './source/target-link.ts';
+export { walk } from './source/walk.ts';
+export { receive, type Services } from './target/receiver.ts';
+export { bootId } from './wire/boot.ts';
+export type { Channel } from './wire/channel.ts';
+export { type Address, connect, listen, parseAddress, type TlsFiles } from './wire/connect.ts';
+export { describe } from './wire/describe.ts';
+export type { Compress } from './wire/outbox.ts';
+export type { Serve, TargetServices } from './wire/protocol.ts';

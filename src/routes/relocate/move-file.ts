@@ -1,0 +1,48 @@
+/** What the source remembers of a move beside its catalog: which it is, and how much there was. */
+import { randomUUID } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Mapping } from '../../adapters/linux-files/index.ts';
+import { GodwitError } from '../../kernel/errors.ts';
+
+interface MoveFile {
+  readonly version: 1;
+  readonly move: string;
+  readonly mappings: readonly Mapping[];
+  readonly total?: { readonly entries: number; readonly bytes: number };
+  /** Whether a round over everything has ended: the catalog knows all that the target has. */
+  readonly isCopied?: boolean;
+}
+
+/** The move of a state directory, which is begun when there is none. GW1003 when it is of other directories. */
+export function openMove(stateDir: string, mappings: readonly Mapping[]): MoveFile {
+  mkdirSync(stateDir, { recursive: true, mode: 0o700 });
+  const path = join(stateDir, 'move.json');
+  if (!existsSync(path)) {
+    const made: MoveFile = { version: 1, move: randomUUID(), mappings };
+    write(path, made);
+    return made;
+  }
+  const known = JSON.parse(readFileSync(path, 'utf8')) as MoveFile;
+  if (JSON.stringify(known.mappings) !== JSON.stringify(mappings)) {
+    const had = known.mappings.map(({ source, target }) => `${source}=${target}`);
+    throw new GodwitError('GW1003', `The move in ${stateDir} was begun with --map ${had.join(' --map ')}`, {
+      details: { state: stateDir, mappings: had },
+    });
+  }
+  return known;
+}
+
+/** How much there is, for the time left of a later round or run; and whether a round has come by all of it. */
+export function rememberTotal(
+  stateDir: string,
+  move: MoveFile,
+  found: { readonly total: { entries: number; bytes: number }; readonly isCopied: boolean },
+): void {
+  write(join(stateDir, 'move.json'), { ...move, ...found });
+}
+
+function write(path: string, file: MoveFile): void {
+  writeFileSync(`${path}.new`, `${JSON.stringify(file)}\n`, { mode: 0o600 });
+  renameSync(`${path}.new`, path);
+}

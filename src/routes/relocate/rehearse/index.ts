@@ -1,0 +1,2 @@
+export { parseProbe } from './probes.ts';
+export { rehearse } from './rehearse.ts';
