@@ -5,14 +5,17 @@ import { defineConfig } from 'vitest/config';
 const globalSetup = './test/servers/global-setup.ts';
 const hasSetup = existsSync(fileURLToPath(new URL(globalSetup, import.meta.url)));
 
+/** A slow machine is no failure: how many times as long everything may take there. */
+const patience = Number(process.env['GODWIT_PATIENCE'] ?? '1');
+
 /** Tests that start real programs: few files at once, much patience. */
 function withPrograms(name: string, include: readonly string[]) {
   return {
     name,
     include: [...include],
     exclude: ['**/node_modules/**', '**/dist/**'],
-    testTimeout: 120_000,
-    hookTimeout: 300_000,
+    testTimeout: 120_000 * patience,
+    hookTimeout: 300_000 * patience,
     maxWorkers: 2,
   };
 }
@@ -31,7 +34,7 @@ export default defineConfig({
           include: ['{src,test,scripts,examples}/**/*.test.ts'],
           exclude: ['**/*.{mongo,pg,broker,engine,nbd,hive,files}.test.ts', 'test/integration/**', 'test/e2e/**'],
           // Far more than any needs: these tests share the machine with others and must not fail for being slow.
-          testTimeout: 30_000,
+          testTimeout: 30_000 * patience,
         },
       },
       { test: withPrograms('nbd', ['**/*.nbd.test.ts']) },

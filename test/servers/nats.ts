@@ -1,6 +1,7 @@
 import { mkdtemp, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { ensurePrograms } from './debian-packages.ts';
 import { pickFreePort } from './ports.ts';
 import { ProcessGuard } from './process-guard.ts';
 import { ServerProcess } from './server-process.ts';
@@ -15,8 +16,9 @@ export interface NatsOptions {
   readonly credentials?: { readonly user: string; readonly password: string };
 }
 
-/** A nats-server with JetStream on 127.0.0.1, ready when this resolves. */
+/** A nats-server with JetStream on 127.0.0.1, ready when this resolves. Installs one where there is none. */
 export async function startNats(options: NatsOptions = {}): Promise<Nats> {
+  await ensurePrograms([NATS_SERVER], ['nats-server']);
   const dir = await mkdtemp(join(tmpdir(), 'godwit-nats-'));
   const guard = new ProcessGuard(dir);
   for (let attempt = 0; ; attempt++) {

@@ -17,6 +17,7 @@ import {
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import pg from 'pg';
+import { installPackages } from './debian-packages.ts';
 import { pickFreePort } from './ports.ts';
 import { ProcessGuard } from './process-guard.ts';
 import { runCommand } from './run-command.ts';
@@ -266,16 +267,11 @@ function asUser(user: User | undefined, command: string, args: readonly string[]
 export async function findBinaries(): Promise<string> {
   const found = lookForBinaries();
   if (found) return found;
-  const apt = (args: readonly string[]) =>
-    process.getuid?.() === 0
-      ? runCommand('apt-get', args, { env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' } })
-      : runCommand('sudo', ['-n', 'DEBIAN_FRONTEND=noninteractive', 'apt-get', ...args]);
-  const update = await apt(['update']);
-  const install = await apt(['install', '-y', '--no-install-recommends', 'postgresql']);
+  const { stderr } = await installPackages(['postgresql']);
   const installed = lookForBinaries();
   if (installed) return installed;
   throw new Error(
-    `No PostgreSQL was found and none could be installed; set GODWIT_PG_BIN to a directory with initdb and postgres. ${update.stderr.slice(-300)} ${install.stderr.slice(-500)}`,
+    `No PostgreSQL was found and none could be installed; set GODWIT_PG_BIN to a directory with initdb and postgres. ${stderr.slice(-500)}`,
   );
 }
 

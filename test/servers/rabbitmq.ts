@@ -3,6 +3,7 @@ import { mkdtemp, writeFile } from 'node:fs/promises';
 import { createConnection } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { ensurePrograms } from './debian-packages.ts';
 import { pickFreePort } from './ports.ts';
 import { ProcessGuard } from './process-guard.ts';
 import { runCommand } from './run-command.ts';
@@ -15,8 +16,9 @@ const USER = 'godwit';
 /** Needs escaping in a URI, so that escaping is tested too. */
 const PASSWORD = 'p@ss/word';
 
-/** A RabbitMQ broker on 127.0.0.1, without plugins, ready when this resolves. */
+/** A RabbitMQ broker on 127.0.0.1, without plugins, ready when this resolves. Installs one where there is none. */
 export async function startRabbitmq(): Promise<Rabbitmq> {
+  await ensurePrograms([join(RABBITMQ_BIN, 'rabbitmq-server'), EPMD], ['rabbitmq-server']);
   const dir = await mkdtemp(join(tmpdir(), 'godwit-rabbitmq-'));
   const guard = new ProcessGuard(dir);
   for (let attempt = 0; ; attempt++) {

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { installPackages } from './debian-packages.ts';
 import { runCommand } from './run-command.ts';
 
 const VERSION = '4.3.0';
@@ -23,8 +24,10 @@ export function findSpark(): Promise<string> {
 }
 
 async function search(): Promise<string> {
-  const java = await runCommand('java', ['-version']);
-  if (java.code !== 0 && !process.env['JAVA_HOME']) throw new Error(`Spark needs Java, and there is none. ${WAYS_OUT}`);
+  if (!process.env['JAVA_HOME'] && !(await hasJava())) {
+    const { stderr } = await installPackages(['default-jre-headless']);
+    if (!(await hasJava())) throw new Error(`Spark needs Java, and there is none. ${WAYS_OUT} ${stderr.slice(-300)}`);
+  }
   const named = process.env['SPARK_HOME'];
   if (named) {
     if (isSpark(named)) return named;
@@ -37,6 +40,10 @@ async function search(): Promise<string> {
   return home;
 }
 
+async function hasJava(): Promise<boolean> {
+  return (await runCommand('java', ['-version'])).code === 0;
+}
+
 function isSpark(home: string): boolean {
   return existsSync(join(home, 'bin', 'spark-submit'));
 }
@@ -47,6 +54,7 @@ async function fetchSpark(target: string): Promise<void> {
   const work = await mkdtemp(join(dirname(target), 'fetching-'));
   try {
     process.stderr.write(`godwit: no Spark found, fetching one from PyPI (pyspark ${VERSION}, 456 MB)\n`);
+    if ((await runCommand('python3', ['-m', 'pip', '--version'])).code !== 0) await installPackages(['python3-pip']);
     await writeFile(join(work, 'wanted.txt'), `pyspark==${VERSION} --hash=sha256:${ARCHIVE_SHA256}\n`);
     const flags = ['--no-deps', '--require-hashes', '--disable-pip-version-check', '--no-input', '-q'];
     const where = ['--target', join(work, 'spark'), '-r', join(work, 'wanted.txt')];

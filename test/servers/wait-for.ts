@@ -9,6 +9,9 @@ export interface WaitForOptions {
   readonly intervalMs?: number;
 }
 
+/** A slow machine is no failure: how many times as long everything may take there. */
+const PATIENCE = Number(process.env['GODWIT_PATIENCE'] ?? '1');
+
 /**
  * Polls `condition` until it gives something other than `false`, `null` or `undefined`, and returns that.
  * A condition that throws counts as "not yet": servers that are starting or failing over refuse
@@ -18,7 +21,8 @@ export async function waitFor<T>(
   condition: () => Promise<T | undefined | null | false> | T | undefined | null | false,
   options: WaitForOptions,
 ): Promise<T> {
-  const deadline = performance.now() + options.timeoutMs;
+  const timeoutMs = options.timeoutMs * PATIENCE;
+  const deadline = performance.now() + timeoutMs;
   let lastError: unknown;
   for (;;) {
     try {
@@ -31,7 +35,7 @@ export async function waitFor<T>(
     }
     if (performance.now() >= deadline) {
       const why = lastError instanceof Error ? `: ${lastError.message}` : '';
-      throw new Error(`timed out after ${options.timeoutMs} ms waiting for ${options.what}${why}`, {
+      throw new Error(`timed out after ${timeoutMs} ms waiting for ${options.what}${why}`, {
         cause: lastError,
       });
     }

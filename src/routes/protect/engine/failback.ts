@@ -10,11 +10,12 @@ import type { Gate } from './gate.ts';
 import type { Message, MessageOf } from './messages.ts';
 import { hashOf } from './record.ts';
 import type { Point } from './ring.ts';
+import { RoundTrip } from './round-trip.ts';
 import { Transfer } from './transfer.ts';
 
 export interface FailbackOptions {
   readonly retryMs: number;
-  /** Without a word for so long, what is on its way is sent again. */
+  /** Without a word for so long, or longer where answers take longer, what is on its way is sent again. */
   readonly silentMs: number;
   /** How long writers may wait for the switch; after that they go on here, and it is tried again later. */
   readonly stallMs: number;
@@ -45,6 +46,13 @@ const SHORT_MS = 200;
 /** More operations than a primary can have done that went on alone, unseen. */
 const UNSEEN = 2 ** 36;
 
+interface Comparing {
+  readonly token: number;
+  readonly from: number;
+  readonly skip: Set<number>;
+  readonly askedAt: number;
+}
+
 export class Failback {
   readonly #dr: Dr;
   readonly #gate: Gate;
@@ -61,10 +69,11 @@ export class Failback {
   #presentAt = 0;
   #token = 0;
   readonly #transfer: Transfer;
+  readonly #trip: RoundTrip;
   #noting = false;
   /** Chunks before it are the same on both sides, or marked. */
   #compared = 0;
-  #comparing: { readonly token: number; readonly from: number; readonly skip: Set<number> } | undefined;
+  #comparing: Comparing | undefined;
   #closedAt: number | undefined;
   #isClosed = false;
   #notBefore = Number.NEGATIVE_INFINITY;
@@ -82,7 +91,9 @@ export class Failback {
     this.#epoch = dr.voter.activated;
     // What this side did since is its own, though it may lie in the order.
     this.#base = dr.takenOver?.end ?? dr.history.base;
+    this.#trip = new RoundTrip(options.silentMs);
     this.#transfer = new Transfer({
+      trip: this.#trip,
       ...{ dr, gate, advance: () => this.#advance(), isOver: () => this.#step === 'ended' },
       stamp: () => ({ epoch: this.#epoch, run: this.#run, session: this.#session }),
     });
@@ -235,15 +246,17 @@ export class Failback {
   /** Sends what is marked, and compares what is not. */
   #advance(): void {
     if (this.#noting || this.#step === 'inviting' || this.#step === 'handing' || this.#step === 'ended') return;
-    if (this.#elapsed - this.#heardAt <= this.#options.silentMs) this.#transfer.pump(this.#isClosed);
+    if (this.#elapsed - this.#heardAt <= this.#trip.patienceMs) this.#transfer.pump(this.#isClosed);
     this.#prove();
     if (this.#step === 'copying') this.#mayClose();
     if (this.#step === 'closing') this.#mayHand();
   }
 
   #resend(): void {
-    const isLate = this.#elapsed - Math.max(this.#movedAt, this.#transfer.movedAt) > this.#options.silentMs;
-    if (isLate && (!this.#transfer.isIdle || this.#comparing !== undefined)) this.#forget();
+    const isLate = this.#elapsed - Math.max(this.#movedAt, this.#transfer.movedAt) > this.#trip.patienceMs;
+    if (!isLate || (this.#transfer.isIdle && this.#comparing === undefined)) return;
+    this.#trip.lost();
+    this.#forget();
   }
 
   #measure(): void {
@@ -263,8 +276,8 @@ export class Failback {
     for (let chunk = from; chunk < from + count; chunk += 1) if (dirty.has(chunk)) skip.add(chunk);
     this.#gate.changed = new Set();
     for (let chunk = from; chunk < from + count; chunk += 1) if (!skip.has(chunk)) this.#transfer.same(chunk);
-    this.#comparing = { token: this.#token, from, skip };
     this.#movedAt = this.#elapsed;
+    this.#comparing = { token: this.#token, from, skip, askedAt: this.#movedAt };
     const epoch = this.#epoch;
     this.#send({ type: 'prove', epoch, run: this.#run, session: this.#session, token: this.#token, from, count });
   }
@@ -273,6 +286,7 @@ export class Failback {
     const comparing = this.#comparing;
     if (comparing?.token !== token) return;
     this.#movedAt = this.#elapsed;
+    this.#trip.answered(this.#movedAt - comparing.askedAt);
     // Not asked for again while it is looked at.
     const now = { ...comparing, token: 0 };
     this.#comparing = now;

@@ -7,6 +7,7 @@ import type { Dr } from './dr.ts';
 import type { Gate } from './gate.ts';
 import type { Message, MessageOf } from './messages.ts';
 import { hashOf } from './record.ts';
+import type { RoundTrip } from './round-trip.ts';
 import { stretchesOf, Units, unitsIn } from './units.ts';
 
 /** What names the sender's attempt and the receiver's start in every message. */
@@ -20,6 +21,8 @@ export interface TransferParts {
   readonly dr: Dr;
   readonly gate: Gate;
   readonly stamp: () => Stamp;
+  /** Told how long answers take. */
+  readonly trip: RoundTrip;
   /** Something came or went: there may be more to do. */
   readonly advance: () => void;
   readonly isOver: () => boolean;
@@ -28,6 +31,8 @@ export interface TransferParts {
 /** A chunk on its way: asked about, being read, or sent. */
 interface Flight {
   readonly token: number;
+  /** When the other side was last told or asked something about it. */
+  askedAt: number;
   bytes: number;
   /** Of the whole chunk, once it was sent. */
   hash?: string;
@@ -124,7 +129,7 @@ export class Transfer {
       if (this.isIdle) this.movedAt = this.#elapsed;
       this.#next = chunk.number + 1;
       this.#token += 1;
-      const flight = { token: this.#token, bytes: 0 };
+      const flight = { token: this.#token, askedAt: this.#elapsed, bytes: 0 };
       this.#flights.set(chunk.number, flight);
       dirty.sent(chunk.number, flight.token);
       this.#went[chunk.number >> 3] = (this.#went[chunk.number >> 3] ?? 0) | (1 << (chunk.number & 7));
@@ -143,7 +148,7 @@ export class Transfer {
   units({ token, chunk, hashes }: MessageOf<'units'>): void {
     const flight = this.#flights.get(chunk);
     if (flight?.token !== token || flight.hash !== undefined || flight.bytes > 0) return;
-    this.movedAt = this.#elapsed;
+    this.#answered(flight);
     if (this.#parts.gate.isBusy(chunk)) this.#drop(chunk);
     else {
       // It may have been changed since it was asked about; what is read now counts.
@@ -193,6 +198,7 @@ export class Transfer {
     this.#flightBytes += payload.length - flight.bytes;
     flight.bytes = payload.length;
     flight.hash = String(hashOf(content));
+    flight.askedAt = this.#elapsed;
     this.bytes += payload.length;
     this.chunks += 1;
     this.#send({ type: 'chunk', ...this.#parts.stamp(), token: flight.token, chunk, units, payload });
@@ -203,7 +209,7 @@ export class Transfer {
     const flight = this.#flights.get(chunk);
     if (flight?.token !== token || flight.hash === undefined) return;
     const { dirty } = this.#parts.dr;
-    this.movedAt = this.#elapsed;
+    this.#answered(flight);
     this.#arrivedBytes += flight.bytes;
     this.#flights.delete(chunk);
     this.#flightBytes -= flight.bytes;
@@ -218,6 +224,11 @@ export class Transfer {
       if (dirty.isSent(chunk, token)) dirty.unsend(chunk);
     }
     this.#parts.advance();
+  }
+
+  #answered(flight: Flight): void {
+    this.movedAt = this.#elapsed;
+    this.#parts.trip.answered(this.movedAt - flight.askedAt);
   }
 
   /** Not now: it is being changed, and goes in another round. */
