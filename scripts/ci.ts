@@ -20,12 +20,12 @@ const failures: string[] = [];
 const parts: string[] = [];
 /** Chaos runs and kill storms that fit into CI's time beside the suite. */
 const CHAOS_RUNS = 5;
-const STORMS = 30;
+const STORMS = 50;
 /** Simulated schedules of `protect`, and storms over its real processes. */
 const SCHEDULES = 10_000;
 const PROTECT_STORMS = 4;
 /** Random operations on files, followed by rounds that are told of changes. */
-const FILE_RUNS = 150;
+const FILE_RUNS = 300;
 const FIRST_SEED = 1;
 /** What waits for something waits longer here than at a desk: a busy machine is not to look like a fault. */
 const PATIENCE = '4';
