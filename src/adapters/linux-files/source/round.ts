@@ -1,113 +1,38 @@
-/**
- * One round of a copy: walks the source beside the catalog of the last round and
- * sends what is new, changed or gone. The first round has no catalog, so it sends
- * everything; a round that was cut off has what the target carried out of it.
- */
-import { setImmediate as turn } from 'node:timers/promises';
 import { throwIfAborted } from '../../../kernel/errors.ts';
-import type { Changes } from '../capture/changes.ts';
-import { dirtyRanges, pageSize } from '../capture/dirty-ranges.ts';
 import {
   type Content,
   closeContent,
   flagsOf,
   isStill,
-  nextDataOf,
   openContent,
-  readFully,
   statOf,
   unreadableText,
   xattrsOf,
 } from '../held/content.ts';
 import type { BytePath } from '../libc/bytes.ts';
 import { readLink } from '../libc/change.ts';
-import type { Extent } from '../libc/extents.ts';
-import { fileSystemType } from '../libc/file-system.ts';
 import { areLocking, readInodeFlags } from '../libc/inode-flags.ts';
 import { errnoOf } from '../libc/native.ts';
 import { O, openAt, withFd } from '../libc/open.ts';
-import { type Stat, sizeIn, statFd } from '../libc/stat.ts';
+import { type Stat, statFd } from '../libc/stat.ts';
 import { readXattrs, throughProc } from '../libc/xattr.ts';
-import type { Difference } from '../proof/differences.ts';
 import { packMetadata } from '../wire/metadata.ts';
-import { OP, PIECE, SMALL_FILE } from '../wire/operation.ts';
+import { OP, SMALL_FILE } from '../wire/operation.ts';
 import type { Outbox } from '../wire/outbox.ts';
-import { differing, parted, type Range, SUM_BLOCK, sumsOf } from '../wire/sums.ts';
-import type { Adopted } from './adopted.ts';
 import { type CapturedStep, capturedWalk, knowsRoot } from './captured-walk.ts';
-import type { CatalogReader } from './catalog.ts';
-import type { CatalogWriter } from './catalog-file.ts';
 import { type CatalogRecord, keyOf, walkKey } from './catalog-record.ts';
 import { Clean, makeClean } from './clean.ts';
-import { type Devices, noteDevice } from './deleted.ts';
-import type { Moved, Place } from './moved.ts';
-import { isDense, packSmallFile } from './read-file.ts';
-import type { OnRemark } from './remark.ts';
+import { noteDevice } from './deleted.ts';
+import { LargeContent } from './large-content.ts';
+import type { Moved } from './moved.ts';
+import { packSmallFile } from './read-file.ts';
 import type { SourceRoot } from './roots.ts';
+import type { Captured, RoundContext } from './round-context.ts';
 import { type Step, walk } from './walk.ts';
-
-/** What a round did. */
-export interface RoundCounts {
-  /** Names that were looked at. */
-  entries: number;
-  /** Bytes of content they hold. */
-  bytes: number;
-  /** Names that were sent, because they were new or changed. */
-  sent: number;
-  /** Bytes of content that were read and sent. */
-  sentBytes: number;
-  /** Names that were removed on the target. */
-  removed: number;
-  /** Large files that were renamed there instead of being sent. */
-  moved: number;
-  /** Names that must be looked at again: they changed under the read, or just before it. */
-  unsettled: number;
-}
-
-export function noCounts(): RoundCounts {
-  return { entries: 0, bytes: 0, sent: 0, sentBytes: 0, removed: 0, moved: 0, unsettled: 0 };
-}
-
-export interface Captured {
-  /** Since the last round. */
-  readonly changes: Changes;
-  /** What is left of it for the next one. */
-  readonly later: Changes;
-  /** Only what they name is looked at. Otherwise everything is, and they tell which pages of a large file may be others. */
-  readonly isTold: boolean;
-}
-
-export interface RoundContext {
-  readonly roots: readonly SourceRoot[];
-  readonly outbox: Outbox;
-  readonly before: CatalogReader;
-  readonly after: CatalogWriter;
-  readonly own: ReadonlySet<string>;
-  readonly onRemark: OnRemark;
-  /** Filled with the devices that the walk comes to. */
-  readonly devices: Devices;
-  readonly counts: RoundCounts;
-  /** Sums of ranges of a file on the target (see wire/sums.ts). */
-  readonly sums: (mapping: number, path: BytePath, ranges: readonly Range[]) => Promise<Buffer | undefined>;
-  /** Gives a large file of the target another name; false when it has it not. */
-  readonly move: (from: Place, to: Place) => Promise<boolean>;
-  /** What was renamed since the last round, where that is known. */
-  readonly moved?: Moved | undefined;
-  /** What a proof found: these names are sent as if they were new, or taken away. */
-  readonly repair: readonly Difference[];
-  /** What the target had before the move, where a proof found it equal. */
-  readonly adopted?: Adopted | undefined;
-  /** Without it, nobody tells of changes. */
-  readonly captured?: Captured | undefined;
-  readonly signal: AbortSignal;
-  /** Called between bundles. */
-  readonly onProgress: () => void;
-}
 
 const RECORDS = 64 * 1024;
 /** How much of a signature is the identity (see Stat). */
 const IDENTITY = 16;
-const SMALL_HOLE = 1024 * 1024;
 const NONE: ReadonlySet<string> = new Set();
 
 export async function runRound(context: RoundContext): Promise<void> {
@@ -136,6 +61,7 @@ interface Frame {
 class Round {
   readonly #context: RoundContext;
   readonly #outbox: Outbox;
+  readonly #large: LargeContent;
   readonly #frames: Frame[] = [];
   /** Where the target stands: only operations of the bundle that is being filled may rely on it. */
   #at: string | undefined;
@@ -153,6 +79,12 @@ class Round {
   constructor(context: RoundContext) {
     this.#context = context;
     this.#outbox = context.outbox;
+    this.#large = new LargeContent({
+      ...context,
+      mapping: () => this.#mapping,
+      begin: (path) => this.#begin(path),
+      flush: () => this.#flush(),
+    });
     for (const { mapping, path } of context.repair) {
       this.#repair.add(walkKey(mapping, path));
       this.#repair.add(walkKey(mapping, path, true));
@@ -431,9 +363,9 @@ class Round {
   ): Promise<void> {
     const flags = flagsOf(file);
     const known = old?.signature.startsWith(before.identity) ? old : await this.#movedHere(step, before);
-    if (await this.#changedBlocks(step, file, before, known)) return this.#endLarge(step, file, before, flags);
+    if (await this.#large.difference(step, file, before, known)) return this.#endLarge(step, file, before, flags);
     const isResumed = old?.kind === 'partial' && old.signature === before.signature;
-    let reached = isResumed ? old.reached : 0;
+    const from = isResumed ? old.reached : 0;
     if (!isResumed) {
       const operations = this.#begin(step.path);
       operations.u8(OP.begin);
@@ -441,23 +373,9 @@ class Round {
       packMetadata(operations, before, flags, []);
       operations.long(before.size);
     }
-    const dense = isDense(file, before);
-    for (;;) {
-      const extent = dense
-        ? reached < before.size
-          ? { start: reached, end: before.size }
-          : undefined
-        : nextDataOf(file, reached, before.size);
-      if (extent === undefined) break;
-      for (reached = extent.start; reached < extent.end; ) {
-        const length = Math.min(PIECE, extent.end - reached);
-        this.#packData(step, file, reached, length);
-        reached += length;
-        if (!this.#outbox.isFull) continue;
-        this.#add({ kind: 'partial', path: step.path, signature: before.signature, settled: false, reached });
-        await this.#flush();
-      }
-    }
+    const onPart = (reached: number) =>
+      this.#add({ kind: 'partial', path: step.path, signature: before.signature, settled: false, reached });
+    await this.#large.all(step, file, { before, from, onPart });
     this.#endLarge(step, file, before, flags);
   }
 
@@ -476,93 +394,6 @@ class Round {
     this.#context.counts.moved += 1;
     // The number of an inode is no proof: what it holds is compared.
     return { kind: 'entry', ...to, signature: before.signature, settled: false, reached: 0 };
-  }
-
-  /** Sends what differs of a file that the target has an older state of; false when it has none. */
-  async #changedBlocks(
-    step: Step & { kind: 'entry' },
-    file: Content,
-    before: Stat,
-    old: CatalogRecord | undefined,
-  ): Promise<boolean> {
-    // The same file under the same name: another one may share its name on the target with others.
-    const isKnown = old?.kind === 'entry' && old.signature.startsWith(before.identity);
-    // What the target had before the move may be an older state of it.
-    const isOlder = old === undefined && this.#context.adopted !== undefined && before.nlink === 1;
-    if (!isKnown && !isOlder) return false;
-    await this.#flush();
-    if ((await this.#context.sums(this.#mapping, step.path, [])) === undefined) return false;
-    const operations = this.#begin(step.path);
-    operations.u8(OP.change);
-    operations.text(step.name);
-    operations.long(before.size);
-    const pages = this.#dirtyPages(step, file, before, old);
-    if (pages !== undefined) {
-      for (const ranges of parted(dirtyRanges(pages, before.size, pageSize())))
-        if (!(await this.#changedRanges(step, file, ranges))) return false;
-      return true;
-    }
-    // Holes are not read, only made: a terabyte of them is one operation.
-    for (let at = 0; at < before.size; ) {
-      const data = wideData(file, at, before.size);
-      const start = data?.start ?? before.size;
-      if (start > at) this.#packHole(step, at, start);
-      if (data === undefined) break;
-      for (const ranges of parted([{ start, end: data.end }]))
-        if (!(await this.#changedRanges(step, file, ranges))) return false;
-      at = data.end;
-    }
-    return true;
-  }
-
-  /** The pages in which alone the file may be another than the target has; undefined when that is not known. */
-  #dirtyPages(
-    step: Step & { kind: 'entry' },
-    file: Content,
-    before: Stat,
-    old: CatalogRecord | undefined,
-  ): ReadonlySet<number> | undefined {
-    const changes = this.#context.captured?.changes;
-    if (changes === undefined || old === undefined || before.size < sizeIn(old.signature)) return undefined;
-    // A name that was made anew may be that of another file, with the number that the old one had.
-    if (changes.names.get(statFd(step.dirFd).identity)?.has(step.name)) return undefined;
-    return changes.pagesOf(before.identity, fileSystemType(typeof file === 'number' ? file : step.dirFd));
-  }
-
-  async #changedRanges(step: Step & { kind: 'entry' }, file: Content, ranges: readonly Range[]): Promise<boolean> {
-    await this.#flush();
-    // Both sides read at the same time.
-    const asked = this.#context.sums(this.#mapping, step.path, ranges);
-    const [theirs, ours] = await Promise.all([asked, turn().then(() => sumsOf(file, ranges))]);
-    if (theirs === undefined) return false;
-    for (const range of differing(ours, theirs, ranges, PIECE)) {
-      const isHole = nextDataOf(file, range.start, range.end) === undefined;
-      if (isHole && range.end - range.start >= SUM_BLOCK) this.#packHole(step, range.start, range.end);
-      else this.#packData(step, file, range.start, range.end - range.start);
-      if (this.#outbox.isFull) await this.#flush();
-    }
-    return true;
-  }
-
-  #packHole(step: Step & { kind: 'entry' }, start: number, end: number): void {
-    const operations = this.#begin(step.path);
-    operations.u8(OP.hole);
-    operations.text(step.name);
-    operations.long(start);
-    operations.long(end - start);
-  }
-
-  #packData(step: Step & { kind: 'entry' }, file: Content, start: number, length: number): void {
-    const operations = this.#begin(step.path);
-    operations.u8(OP.data);
-    operations.text(step.name);
-    operations.long(start);
-    operations.u32(length);
-    const at = operations.room(length);
-    const read = readFully(file, operations.memory, at, length, start);
-    // Cut off while it was read: the rest is zeros, and it will come again.
-    if (read < length) operations.memory.fill(0, at + read, at + length);
-    this.#context.counts.sentBytes += length;
   }
 
   #endLarge(step: Step & { kind: 'entry' }, file: Content, before: Stat, flags: number): void {
@@ -658,18 +489,6 @@ class Round {
       this.#at = path;
     }
     return operations;
-  }
-}
-
-/** The next data with what follows it after small holes: to ask for each of them alone would cost more than to read them. */
-function wideData(file: Content, from: number, size: number): Extent | undefined {
-  const first = nextDataOf(file, from, size);
-  if (first === undefined) return undefined;
-  let { end } = first;
-  for (;;) {
-    const next = nextDataOf(file, end, size);
-    if (next === undefined || next.start - end > SMALL_HOLE) return { start: first.start, end };
-    end = next.end;
   }
 }
 
