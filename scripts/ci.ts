@@ -145,8 +145,8 @@ async function chaos(): Promise<void> {
 }
 
 /** `N of M storms well`, or runs, sums it up. */
-async function storms(program: string, runs: number): Promise<void> {
-  const args = ['tsx', program, '--seed', String(FIRST_SEED), '--runs', String(runs)];
+async function storms(program: string, runs: number, ...more: string[]): Promise<void> {
+  const args = ['tsx', program, '--seed', String(FIRST_SEED), '--runs', String(runs), ...more];
   const { output } = await runCommand('npx', args, 30 * 60_000);
   const well = Number(/(\d+) of \d+ (?:storms|runs) well$/m.exec(output)?.[1] ?? 0);
   totals.passed += well;
@@ -179,7 +179,7 @@ for (const step of ['check:types', 'check:lint', 'check:dead'])
   await check('npm', ['run', step, '--silent'], 5 * 60_000);
 for (const project of ['unit', 'nbd', 'hive', 'files', 'pg', 'mongo']) await part(project, () => suite(project));
 await part('chaos', chaos);
-await part('storms', () => storms('test/storms/main.ts', STORMS));
+await part('storms', () => storms('test/storms/main.ts', STORMS, '--jobs', '4'));
 await part('protect: schedules', schedules);
 await part('protect: storms', () => storms('test/protect-storms/main.ts', PROTECT_STORMS));
 await part('relocate: model', () => storms('test/files/main.ts', FILE_RUNS));

@@ -5,10 +5,9 @@
  * Simulated schedules of the `protect` engine. Prints every seed that fails with the line that
  * repeats it; exit code 1 when any did.
  */
-import { spawn } from 'node:child_process';
-import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
 import { POLICIES } from '../../src/routes/protect/engine/rules.ts';
+import { again, type Share, shares } from '../tools/in-processes.ts';
 import { runSchedule, STORIES } from './schedule.ts';
 
 const { values } = parseArgs({
@@ -39,7 +38,7 @@ let failed = 0;
 let ran = 0;
 const began = performance.now();
 const jobs = Math.min(Number(values.jobs), seeds);
-if (jobs > 1) await Promise.all(Array.from({ length: jobs }, (_, job) => inProcess(job)));
+if (jobs > 1) await Promise.all(shares({ from: first, count: seeds }, jobs).map(playAside));
 else await play();
 const seconds = (performance.now() - began) / 1000;
 for (const what of [...totals.keys()].sort()) console.log(`${what}: ${totals.get(what)}`);
@@ -69,22 +68,18 @@ async function play(): Promise<void> {
     if (outcome.failure === undefined) continue;
     failed += 1;
     failures.push(`seed ${seed} (${outcome.story}, ${outcome.policy}): ${outcome.failure}`);
-    failures.push(`  again: npm run chaos:protect -- --seeds 1 --from ${seed}${again()} --verbose`);
+    failures.push(`  again: npm run chaos:protect -- --seeds 1 --from ${seed}${flagsAgain()} --verbose`);
   }
 }
 
-/** Plays its share of the seeds in a process of its own; what it counted is added to the totals. */
-async function inProcess(job: number): Promise<void> {
-  const from = first + Math.floor((seeds * job) / jobs);
-  const count = first + Math.floor((seeds * (job + 1)) / jobs) - from;
+/** Plays a share of the seeds in a process of its own; what it counted is added to the totals. */
+async function playAside({ from, count }: Share): Promise<void> {
   const own = ['--seeds', String(count), '--from', String(from), '--jobs', '1', '--stop', values.stop];
   const passed = (['story', 'policy', 'experiment', 'sharing'] as const).flatMap((name) =>
     values[name] === undefined ? [] : [`--${name}`, values[name]],
   );
   if (values.rewinds) passed.push('--rewinds');
-  const words = [...process.execArgv, process.argv[1] as string, ...own, ...passed];
-  const child = spawn(process.execPath, words, { stdio: ['ignore', 'pipe', 'inherit'] });
-  for await (const line of createInterface({ input: child.stdout })) {
+  await again([...own, ...passed], (line) => {
     const end = /^(\d+) schedules in .* s, (\d+) failed$/.exec(line);
     const total = /^([^:]+): (\d+)$/.exec(line);
     if (end) {
@@ -92,9 +87,9 @@ async function inProcess(job: number): Promise<void> {
       failed += Number(end[2]);
     } else if (total) totals.set(total[1] as string, (totals.get(total[1] as string) ?? 0) + Number(total[2]));
     else failures.push(line);
-  }
+  });
 }
 
-function again(): string {
+function flagsAgain(): string {
   return `${story ? ` --story ${story}` : ''}${policy ? ` --policy ${policy}` : ''}${values.sharing ? ` --sharing ${values.sharing}` : ''}${values.rewinds ? ' --rewinds' : ''}`;
 }
