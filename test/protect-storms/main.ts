@@ -1,5 +1,5 @@
 /**
- * `npm run storms:protect -- --seed N --runs M [--faults K] [--verbose]`
+ * `npm run storms:protect -- --seed N --runs M [--faults K] [--jobs J] [--verbose]`
  *
  * Three real processes under SIGKILL and SIGSTOP; then the primary is lost. Exit code 1 when anything was.
  */
@@ -11,14 +11,25 @@ const { values } = parseArgs({
     seed: { type: 'string', default: '1' },
     runs: { type: 'string', default: '10' },
     faults: { type: 'string', default: '4' },
+    jobs: { type: 'string', default: '1' },
     verbose: { type: 'boolean', default: false },
   },
 });
 
 const runs = Number(values.runs);
 const faults = Number(values.faults);
+const seeds = Array.from({ length: runs }, (_, i) => Number(values.seed) + i);
 let well = 0;
-for (let seed = Number(values.seed); seed < Number(values.seed) + runs; seed += 1) {
+await Promise.all(Array.from({ length: Math.min(runs, Number(values.jobs)) }, work));
+console.log(`${well} of ${runs} storms well`);
+process.exit(well === runs ? 0 : 1);
+
+/** Takes the next seed until there is none. */
+async function work(): Promise<void> {
+  for (let seed = seeds.shift(); seed !== undefined; seed = seeds.shift()) await play(seed);
+}
+
+async function play(seed: number): Promise<void> {
   const lines: string[] = [];
   const log = (line: string) => {
     lines.push(`${new Date().toISOString().slice(11, 23)} ${line}`);
@@ -37,5 +48,3 @@ for (let seed = Number(values.seed); seed < Number(values.seed) + runs; seed += 
     `seed ${seed}: ${wrong.length === 0 ? 'well' : 'WRONG'}, ${acknowledged} writes, ${strikes} strikes, ${seconds} s`,
   );
 }
-console.log(`${well} of ${runs} storms well`);
-process.exit(well === runs ? 0 : 1);
