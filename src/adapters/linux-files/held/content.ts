@@ -79,9 +79,9 @@ export function statOf(content: Content): Stat {
   return typeof content === 'number' ? statFd(content) : content.stat();
 }
 
-/** Whether nobody has changed or moved it since. */
-export function isStill(content: Content, { signature }: Stat): boolean {
-  return statOf(content).signature === signature && (typeof content === 'number' || content.isInPlace);
+/** Whether nobody has changed or moved it since. `now`: what it is like after that. */
+export function isStill(content: Content, { signature }: Stat, now = statOf(content)): boolean {
+  return now.signature === signature && (typeof content === 'number' || content.isInPlace);
 }
 
 export function flagsOf(content: Content): number {

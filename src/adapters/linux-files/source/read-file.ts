@@ -44,7 +44,7 @@ export function packSmallFile(
       const at = to.room(before.size);
       const read = readFully(content, to.memory, at, before.size, 0);
       const stat = statOf(content);
-      const isWhole = read === before.size && isStill(content, before);
+      const isWhole = read === before.size && isStill(content, before, stat);
       if (isWhole || left === 0) {
         // Cut off while it was read: the rest is zeros, and it will come again.
         if (read < before.size) to.memory.fill(0, at + read, at + before.size);
