@@ -18,6 +18,9 @@ export interface CutResult {
   readonly found: readonly string[];
 }
 
+/** Of a file system with room for such a tree. */
+export const roomFor = (megabytes: number): number => Math.max(600, Math.ceil(megabytes * 1.3) + 300);
+
 /** Many small files and some large ones, from a seed. */
 export function makeTree(root: string, megabytes: number, seed: number): Promise<string> {
   return python(
@@ -107,13 +110,13 @@ export function random(seed: number): () => number {
 }
 
 export async function moveOverCuts(options: { cuts: number; megabytes: number; seed: number }): Promise<CutResult> {
-  await using source = await mountFresh('ext4', 600);
+  await using source = await mountFresh('ext4', roomFor(options.megabytes));
   await makeTree(source.dir, options.megabytes, options.seed);
-  const clean = await once(source.dir, () => Number.POSITIVE_INFINITY);
+  const clean = await once(source.dir, options.megabytes, () => Number.POSITIVE_INFINITY);
   const next = random(options.seed);
   let left = options.cuts;
   const mean = (clean.sent / options.cuts) * 1.2;
-  const cut = await once(source.dir, () => {
+  const cut = await once(source.dir, options.megabytes, () => {
     if (left === 0) return Number.POSITIVE_INFINITY;
     left -= 1;
     return Math.ceil(next() * mean);
@@ -121,8 +124,8 @@ export async function moveOverCuts(options: { cuts: number; megabytes: number; s
   return { outcome: cut.outcome, cuts: cut.cuts, resent: cut.sent - clean.sent, total: clean.sent, found: cut.found };
 }
 
-async function once(source: string, nextCut: () => number) {
-  await using target = await mountFresh('ext4', 600);
+async function once(source: string, megabytes: number, nextCut: () => number) {
+  await using target = await mountFresh('ext4', roomFor(megabytes));
   using scratch = new Scratch();
   const tls = await makeTls(join(scratch.dir, 'tls'));
   const stop = new AbortController();

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { pickFreePort } from '../servers/ports.ts';
 import { waitFor } from '../servers/wait-for.ts';
-import { type CutResult, cuttingProxy, makeTls, makeTree, random } from './cuts.ts';
+import { type CutResult, cuttingProxy, makeTls, makeTree, random, roomFor } from './cuts.ts';
 import { mountFresh } from './file-system.ts';
 import { differences, Scratch } from './move.ts';
 import { godwit } from './one-million.ts';
@@ -13,8 +13,8 @@ export async function killMoves(options: {
   megabytes: number;
   seed: number;
 }): Promise<Omit<CutResult, 'cuts'> & { kills: number }> {
-  await using source = await mountFresh('ext4', 600);
-  await using target = await mountFresh('ext4', 600);
+  await using source = await mountFresh('ext4', roomFor(options.megabytes));
+  await using target = await mountFresh('ext4', roomFor(options.megabytes));
   using scratch = new Scratch();
   await makeTree(source.dir, options.megabytes, options.seed);
   const tls = await makeTls(join(scratch.dir, 'tls'));

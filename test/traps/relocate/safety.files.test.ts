@@ -11,9 +11,10 @@ import { moveOverCuts } from '../../files/cuts.ts';
 import { mountFresh, must } from '../../files/file-system.ts';
 import { differences, move, python, Scratch } from '../../files/move.ts';
 
-/** `GODWIT_FILE_CUTS=200 GODWIT_FILE_KILLS=200` for a long run. */
+/** `GODWIT_FILE_CUTS=200 GODWIT_FILE_KILLS=200 GODWIT_FILE_MEGABYTES=8000` for a long run. */
 const CUTS = Number(process.env['GODWIT_FILE_CUTS'] ?? 30);
 const KILLS = Number(process.env['GODWIT_FILE_KILLS'] ?? 8);
+const MEGABYTES = Number(process.env['GODWIT_FILE_MEGABYTES'] ?? 150);
 
 /** Operations as a hostile or mistaken source might send them. */
 function operations(pack: (to: Packer) => void): Buffer {
@@ -160,24 +161,28 @@ test('a full disk stops it with its code; with room made it goes on, and what is
 test(
   'over mutual TLS, cut off at random points: it goes on, and sends less than one part in a hundred again for each',
   async () => {
-    const { outcome, cuts, resent, total, found } = await moveOverCuts({ cuts: CUTS, megabytes: 120, seed: 1 });
-    console.info(`${cuts} cuts: ${((resent / cuts / total) * 100).toFixed(2)} % again for each`);
+    const { outcome, cuts, resent, total, found } = await moveOverCuts({ cuts: CUTS, megabytes: MEGABYTES, seed: 1 });
+    console.info(
+      `${cuts} cuts: ${((resent / cuts / total) * 100).toFixed(2)} % again for each, ${((resent / total) * 100).toFixed(2)} % over all`,
+    );
     expect([outcome, cuts, found]).toEqual(['proven', CUTS, []]);
     expect(resent / cuts / total).toBeLessThan(0.01);
   },
-  300_000 + CUTS * 4_000,
+  300_000 + CUTS * 4_000 + MEGABYTES * 500,
 );
 
 test(
   'either side killed at random points: it goes on',
   async () => {
     const { killMoves } = await import('../../files/kills.ts');
-    const { outcome, kills, resent, total, found } = await killMoves({ kills: KILLS, megabytes: 200, seed: 1 });
-    console.info(`${kills} kills: ${((resent / kills / total) * 100).toFixed(2)} % again for each`);
+    const { outcome, kills, resent, total, found } = await killMoves({ kills: KILLS, megabytes: MEGABYTES, seed: 1 });
+    console.info(
+      `${kills} kills: ${((resent / kills / total) * 100).toFixed(2)} % again for each, ${((resent / total) * 100).toFixed(2)} % over all`,
+    );
     expect([outcome, kills, found]).toEqual(['proven', KILLS, []]);
     expect(resent / kills / total).toBeLessThan(0.01);
   },
-  300_000 + KILLS * 10_000,
+  300_000 + KILLS * 10_000 + MEGABYTES * 500,
 );
 
 test('a root that holds something else is refused', async () => {
