@@ -6,6 +6,7 @@ import type {
   AuxiliaryOptions,
   DrOptions,
   HostPort,
+  ImageAtFirst,
   NbdAt,
   Policy,
   PrimaryOptions,
@@ -44,7 +45,9 @@ export function addAreaFlag(command: Command): Command {
 }
 
 export function addImageFlag(command: Command): Command {
-  return command.requiredOption('--image <FILE>', 'The volume’s content; made where there is none');
+  return command
+    .requiredOption('--image <FILE>', 'The volume’s content: a file, made where there is none, or a block device')
+    .option('--overwrite-image', 'With --create --replace: what the image holds goes, all of it');
 }
 
 export function addNbdFlag(command: Command, when: string): Command {
@@ -77,6 +80,10 @@ export function addPrimaryFlags(command: Command): Command {
         .choices(SHARINGS)
         .default('lane'),
     )
+    .option(
+      '--keep-image',
+      'With --create: the image is the volume; a DR begun with --create --replace is given all of it',
+    )
     .option('--replace', 'With --create: stand in for a primary that is gone; the DR gives the volume back to it')
     .option('--patience <SECONDS>', 'After so long without the auxiliary or the DR go on without it; or forever', '30');
 }
@@ -87,6 +94,7 @@ export function primaryOptions(flags: Flags): PrimaryOptions {
   return {
     ...sharedOptions(flags),
     image: resolve(text(flags, 'image')),
+    imageAtFirst: imageAtFirst(flags),
     nbd: nbdAt(text(flags, 'nbd')),
     auxiliary: hostPort('--auxiliary', text(flags, 'auxiliary')),
     dr: hostPort('--dr', text(flags, 'dr')),
@@ -111,12 +119,24 @@ export function drOptions(flags: Flags): DrOptions {
   return {
     ...sharedOptions(flags),
     image: resolve(text(flags, 'image')),
+    imageAtFirst: imageAtFirst(flags),
     replace: flags['replace'] === true,
     listen: hostPort('--listen', text(flags, 'listen')),
     auxiliary: hostPort('--auxiliary', text(flags, 'auxiliary')),
     nbd: nbdAt(text(flags, 'nbd')),
     rewind: flags['rewind'] === undefined ? undefined : rewindBytes(text(flags, 'rewind')),
   };
+}
+
+function imageAtFirst(flags: Flags): ImageAtFirst {
+  const [create, replace, keeps] = [flags['create'] === true, flags['replace'] === true, flags['keepImage'] === true];
+  if (keeps && (!create || replace))
+    throw new GodwitError('GW1001', '--keep-image goes with --create, and not with --replace: it begins a volume');
+  if (keeps) return 'kept';
+  if (flags['overwriteImage'] !== true) return 'new';
+  if (!create || !replace)
+    throw new GodwitError('GW1001', '--overwrite-image goes with --create --replace: all of it is sent there');
+  return 'overwritten';
 }
 
 const LEAST_REWIND = 16 << 20;

@@ -211,7 +211,7 @@ export const CODES = {
     cause:
       'A volume begins with neither, or goes on with both. An image with content would not be at the DR; a state without its image would be an empty volume; a role without its state would vote as if it had promised nothing.',
     remedy:
-      'Give the --image and --state that belong together. The first time, on all three: --create, with a --state directory and an --image that are not there yet.',
+      'Give the --image and --state that belong together. The first time, on all three: --create, with a --state directory and an --image that are not there yet; for a volume that has content already, --keep-image at the primary and --create --replace at the DR. A device must not be mounted.',
   },
   GW2301: {
     title: 'This is no registry hive',

@@ -10,6 +10,7 @@ interface Write {
 }
 
 export class SimArea implements GrowingArea {
+  readonly isFixed = false;
   bytes: number;
   readonly #world: World;
   readonly #machine: Pick<Machine<Engine>, 'later'>;

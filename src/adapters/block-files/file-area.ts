@@ -6,13 +6,16 @@ const ZEROES = Buffer.alloc(1 << 20);
 
 /** A stretch of a file or block device. Its bytes are there before it is opened: a full disk is met then, not later. */
 export class FileArea implements GrowingArea {
+  /** A block device. */
+  readonly isFixed: boolean;
   #bytes: number;
   readonly #path: string;
   readonly #fd: number;
   #syncing = false;
   #waiting: Done[] = [];
 
-  private constructor(path: string, fd: number, bytes: number) {
+  private constructor(path: string, fd: number, bytes: number, isFixed: boolean) {
+    this.isFixed = isFixed;
     this.#path = path;
     this.#fd = fd;
     this.#bytes = bytes;
@@ -23,16 +26,19 @@ export class FileArea implements GrowingArea {
   }
 
   /**
-   * Opens a file of exactly `bytes`, made where there is none.
+   * Opens a file of exactly `bytes`, made where there is none; or as much of a block device, which nobody else
+   * may have mounted or taken.
    * @param options.allocate write it once with zeroes when it is made, so that its space is taken
    * @param options.mayHaveGrown what is there may be larger: all of it is the area then
-   * @throws GodwitError GW1001 when a file of another size is there
+   * @throws GodwitError GW1001 when a file of another size is there, or a device that is too small; GW2204 when the device is in use
    */
   static open(
     path: string,
     bytes: number,
     options: { readonly allocate: boolean; readonly mayHaveGrown?: boolean },
   ): FileArea {
+    if (fs.existsSync(path) && fs.statSync(path).isBlockDevice())
+      return new FileArea(path, openDevice(path, bytes), bytes, true);
     let size = bytes;
     const fd = fs.openSync(path, fs.constants.O_RDWR | fs.constants.O_CREAT, 0o600);
     try {
@@ -46,7 +52,7 @@ export class FileArea implements GrowingArea {
       fs.closeSync(fd);
       throw error;
     }
-    return new FileArea(path, fd, size);
+    return new FileArea(path, fd, size, false);
   }
 
   close(): void {
@@ -124,6 +130,24 @@ export class FileArea implements GrowingArea {
   #failed(what: string, error: NodeJS.ErrnoException): GodwitError {
     return new GodwitError('GW7015', `Cannot ${what} ${this.#path}: ${error.message}`, { cause: error });
   }
+}
+
+/** Linux gives a device that is asked for alone only to one, and to nobody while it is mounted. */
+function openDevice(path: string, bytes: number): number {
+  let fd: number;
+  try {
+    fd = fs.openSync(path, fs.constants.O_RDWR | fs.constants.O_EXCL);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EBUSY') throw error;
+    throw new GodwitError('GW2204', `${path} is mounted, or in use by somebody else`, { cause: error });
+  }
+  const { rdev } = fs.fstatSync(fd);
+  // As the C library packs them.
+  const [major, minor] = [(rdev >>> 8) & 0xfff, (rdev & 0xff) | ((rdev >>> 12) & 0xfff00)];
+  const there = Number(fs.readFileSync(`/sys/dev/block/${major}:${minor}/size`, 'utf8')) * 512;
+  if (there >= bytes) return fd;
+  fs.closeSync(fd);
+  throw new GodwitError('GW1001', `${path} has ${there} bytes and should have ${bytes} at least`);
 }
 
 function make(fd: number, bytes: number, allocate: boolean): void {

@@ -57,6 +57,9 @@ function primaryLines(status: PrimaryStatus, frame: Full): readonly string[] {
   const colour = phase === 'leading' && hasLease ? paint.green : paint.yellow;
   return [
     title(status, `primary, ${colour(phase)}${hasLease ? '' : paint.red(', no lease')}, epoch ${status.epoch}`, frame),
+    ...(phase === 'waiting'
+      ? [field('waits', 'for a DR that is given all that the volume holds: dr … --create --replace')]
+      : []),
     field('policy', `${status.policy}, mode ${modeText(status, paint)}`),
     field('operations', joined(count(status.last), `safe up to ${count(status.settled)}`, speed(paces, 'operations'))),
     field('order lag', `${count(status.orderLag)} operations`),

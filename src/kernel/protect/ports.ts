@@ -52,6 +52,8 @@ export interface AreaClient {
 
 /** One that can be made longer; never shorter. */
 export interface GrowingArea extends Area {
+  /** It is as long as it will ever be: a block device. */
+  readonly isFixed: boolean;
   /** `bytes` is so much once this is done, durably; what is new reads as zeroes. */
   grow(bytes: number, done: Done): void;
 }

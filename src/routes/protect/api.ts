@@ -34,12 +34,20 @@ export interface SharedOptions {
   readonly leaseMs: number;
 }
 
+/**
+ * What an image is when the volume is created: `new`, and made then; `kept`: what is there is the volume;
+ * `overwritten`: what is there goes. A file or a block device.
+ */
+export type ImageAtFirst = 'new' | 'kept' | 'overwritten';
+
 /** `lane`: by messages, and the auxiliary writes them down; `nbd`: its area is mounted at the primary, which writes into it. */
 export type Sharing = 'lane' | 'nbd';
 
 export interface PrimaryOptions extends SharedOptions {
-  /** The image: a file that is made where there is none. */
+  /** The image: a file that is made where there is none, or what is there, as `imageAtFirst` says. */
   readonly image: string;
+  /** Default: `new`. */
+  readonly imageAtFirst?: ImageAtFirst;
   readonly nbd: NbdAt;
   readonly auxiliary: HostPort;
   readonly dr: HostPort;
@@ -64,6 +72,8 @@ export interface DrOptions extends SharedOptions {
   /** There is nothing here: a new machine in the place of a DR that is gone; the primary fills it. */
   readonly replace: boolean;
   readonly image: string;
+  /** Default: `new`. */
+  readonly imageAtFirst?: ImageAtFirst;
   readonly listen: HostPort;
   readonly auxiliary: HostPort;
   /** Where the volume is served once this side was promoted. */
@@ -84,8 +94,8 @@ export interface PrimaryStatus {
   readonly volume: string;
   /** Bytes that are served. */
   readonly size: number;
-  /** `yielding`: it gives the lead to the DR, and writers wait; `returning`: the DR leads, and gives the volume back to this side. */
-  readonly phase: 'asking' | 'leading' | 'yielding' | 'deposed' | 'returning';
+  /** `waiting`: the volume has content, and no DR has begun that will be given it; `yielding`: it gives the lead to the DR, and writers wait; `returning`: the DR leads, and gives the volume back to this side. */
+  readonly phase: 'waiting' | 'asking' | 'leading' | 'yielding' | 'deposed' | 'returning';
   readonly policy: Policy;
   /** Which roles are counted on; `undefined` until the first record is settled. */
   readonly mode: Mode | undefined;

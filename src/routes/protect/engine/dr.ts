@@ -373,6 +373,8 @@ export class Dr {
 
   #grow({ size }: MessageOf<'grow'>): void {
     const { areas, link, failed } = this.parts;
+    // No answer: the primary says that no room was made.
+    if (areas.image.isFixed && size > areas.image.bytes) return;
     growImage(areas.image, this.dirty, size, (error) => {
       if (error) return failed(error);
       link.send('primary', { type: 'grown', epoch: this.voter.promised, size: areas.image.bytes });

@@ -61,10 +61,11 @@ export class Growing {
   }
 
   #bar(size: number): string | undefined {
-    const { leadership, modes, replenishing, yielding, size: now } = this.#primary;
+    const { leadership, modes, parts, replenishing, yielding, size: now } = this.#primary;
     if (size < now) return `A volume of ${now} bytes does not shrink to ${size}`;
     if (size === now) return `The volume has ${size} bytes already`;
     if (size % 4096 !== 0) return 'The size of a volume is a multiple of 4096 bytes';
+    if (parts.areas.image.isFixed) return 'The image is a block device, which is as large as it is';
     if (this.#wish !== undefined) return 'The volume is growing already';
     if (!leadership.leads || modes.effective === undefined) return 'This primary does not lead now';
     if (modes.effective === 'no-dr' || replenishing.isRunning || yielding.isHolding)

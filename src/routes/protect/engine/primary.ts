@@ -14,7 +14,7 @@ import { LocalStore, type Op, type PrimaryState, RESERVED } from './local-store.
 import type { Message } from './messages.ts';
 import { Modes } from './modes.ts';
 import { blockBytes, encodeRecord, FLAG, hashOf, hasPayload, type Kind, RECORD_BYTES } from './record.ts';
-import { Replenishing } from './replenishing.ts';
+import { Replenishing, UNKNOWN_DR } from './replenishing.ts';
 import { Resync } from './resync.ts';
 import { Returning } from './returning.ts';
 import { BEGINNING, type Point, Ring } from './ring.ts';
@@ -65,6 +65,8 @@ export interface PrimaryParts {
    * A number that no other machine was given.
    */
   readonly replaces?: number;
+  /** The image has content from the beginning: a DR that begins empty is waited for, and given all of it. */
+  readonly hasContent?: boolean;
 }
 
 /** Rules that lose data. */
@@ -154,6 +156,7 @@ export class Primary {
     if (state.isNew && parts.replaces !== undefined) {
       await kept(state, { sessions: parts.replaces, follows: { epoch: 0, as: 0, last: BEGINNING } });
     }
+    if (state.isNew && parts.hasContent) await kept(state, { filling: UNKNOWN_DR });
     const primary = new Primary(parts, state, dirty);
     if (state.value.follows !== undefined) {
       // The ring is of a history that was given up.

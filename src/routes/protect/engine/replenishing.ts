@@ -3,6 +3,9 @@ import type { Role } from '../../../kernel/protect/ports.ts';
 import type { MessageOf } from './messages.ts';
 import type { Primary } from './primary.ts';
 
+/** Of a volume that has content while no DR has said yet that it begins empty. No machine has the number 0. */
+export const UNKNOWN_DR = { nonce: 0, until: 0, done: false } as const;
+
 export class Replenishing {
   readonly #primary: Primary;
   #marking = false;
@@ -19,6 +22,11 @@ export class Replenishing {
   get isRunning(): boolean {
     const { filling } = this.#primary.state.value;
     return this.#marking || (filling !== undefined && !filling.done);
+  }
+
+  /** Whether no DR is there to which the volume's content could go: nothing may be written before. */
+  get isAwaited(): boolean {
+    return this.#primary.state.value.filling?.nonce === UNKNOWN_DR.nonce;
   }
 
   begin(from: Role, { nonce, epoch }: MessageOf<'empty'>): void {

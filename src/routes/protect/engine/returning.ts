@@ -59,8 +59,10 @@ export class Returning {
   }
 
   #invited(message: MessageOf<'invite'>): void {
-    const { leadership, store, state } = this.#primary;
+    const { leadership, replenishing, store, state } = this.#primary;
     const { epoch, run } = message;
+    // A DR that leads and never had this volume's content: nothing of it may come in its place.
+    if (replenishing.isAwaited) return;
     if (epoch <= (state.value.returned ?? 0) || run < this.#run) return;
     if (this.#handing) return;
     leadership.depose();

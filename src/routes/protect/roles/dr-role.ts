@@ -76,7 +76,7 @@ class DrRole {
       const undo = areas.undo(options.rewind);
       const dr = await Dr.open({
         areas: {
-          image: areas.image(options.image),
+          image: areas.image(options.image, options.imageAtFirst),
           orders: areas.orders(),
           suspended: areas.suspended(),
           state: areas.state(),

@@ -5,7 +5,7 @@ import { crc32 } from 'node:zlib';
 import { FileArea } from '../../../adapters/block-files/index.ts';
 import { GodwitError } from '../../../kernel/errors.ts';
 import { syncDir } from '../../../state/index.ts';
-import type { SharedOptions } from '../api.ts';
+import type { ImageAtFirst, SharedOptions } from '../api.ts';
 import { tableBytes } from '../engine/area-layout.ts';
 import { Dirty } from '../engine/dirty.ts';
 import { RECORD_BYTES } from '../engine/record.ts';
@@ -76,13 +76,16 @@ function checkState({ state, create }: SharedOptions): boolean {
 }
 
 /** An image and its state belong together: either alone would make a volume that is not what it seems. */
-function checkImage(path: string, hasBegun: boolean): void {
+function checkImage(path: string, hasBegun: boolean, atFirst: ImageAtFirst): void {
   if (hasBegun && !existsSync(path)) {
     throw new GodwitError('GW2204', `The state of the volume is there, and its image ${path} is not`, {
       details: { path },
     });
   }
-  if (!hasBegun && existsSync(path)) {
+  if (hasBegun) return;
+  if (atFirst !== 'new' && !existsSync(path))
+    throw new GodwitError('GW2204', `${path} is to be ${atFirst}, and is not there`, { details: { path } });
+  if (atFirst === 'new' && existsSync(path)) {
     throw new GodwitError('GW2204', `${path} is there already, and the state directory knows nothing of it`, {
       details: { path },
     });
@@ -116,9 +119,9 @@ export function openAreas(options: SharedOptions) {
     },
     dirty: () => open('dirty', Dirty.bytesFor(options.size, CHUNK_BYTES), true),
     /** To be opened before the state: a crash between the two leaves an image that is refused, not a state that is believed. */
-    image: (path: string) => {
-      checkImage(path, hasBegun);
-      return FileArea.open(path, options.size, { allocate: false, mayHaveGrown: true });
+    image: (path: string, atFirst: ImageAtFirst = 'new') => {
+      checkImage(path, hasBegun, atFirst);
+      return FileArea.open(path, options.size, { allocate: false, mayHaveGrown: hasBegun });
     },
   };
 }

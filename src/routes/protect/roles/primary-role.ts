@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { serveNbd } from '../../../adapters/nbd/index.ts';
 import { GodwitError } from '../../../kernel/errors.ts';
 import type { PrimaryOptions, ProtectHooks } from '../api.ts';
@@ -55,9 +56,15 @@ export async function runPrimary(options: PrimaryOptions, hooks: ProtectHooks): 
     return await verifying.run(request.mend === true);
   };
   const work = async () => {
+    let changes: NodeJS.Timeout | undefined;
     try {
       primary = await Primary.open({
-        areas: { image: areas.image(options.image), ring: areas.ring(), state: areas.state(), dirty: areas.dirty() },
+        areas: {
+          image: areas.image(options.image, options.imageAtFirst),
+          ring: areas.ring(),
+          state: areas.state(),
+          dirty: areas.dirty(),
+        },
         link: network,
         ...(mounts === undefined ? {} : { mounts }),
         ticker: systemTicker,
@@ -76,27 +83,37 @@ export async function runPrimary(options: PrimaryOptions, hooks: ProtectHooks): 
         },
         failed: life.fail,
         ...(options.replace ? { replaces: machineNumber() } : {}),
+        hasContent: options.imageAtFirst === 'kept',
       });
       const role = primary;
       await network.start((from, message) => role.receive(from, message));
       role.start();
       verifying = new Verifying(role, hooks);
-      const changes = watch(role, hooks);
+      changes = watch(role, hooks);
+      await Promise.race([emptyDr(role, hooks), life.ended]);
+      if (hooks.signal.aborted) return;
       const volume = new ProtectedVolume(role, () => role.size);
       const server = await serveNbd({ address: options.nbd, exports: [{ name: options.volume, volume }] });
       tell(hooks, 'serving', { nbd: options.nbd, volume: options.volume, policy: options.policy });
       try {
         await life.ended;
       } finally {
-        clearInterval(changes);
         await server.close();
       }
     } finally {
+      clearInterval(changes);
       network.close();
       mounts?.close();
     }
   };
   await serving(options, status, work, answer);
+}
+
+/** Of a volume that has content: nobody may write before a DR has begun that will be given all of it. */
+async function emptyDr({ replenishing }: Primary, hooks: ProtectHooks): Promise<void> {
+  if (!replenishing.isAwaited) return;
+  tell(hooks, 'waiting', { for: 'a DR that begins empty: godwit protect dr … --create --replace' });
+  while (replenishing.isAwaited && !hooks.signal.aborted) await sleep(LOOK_EVERY_MS);
 }
 
 function grow(primary: Primary | undefined, size: number): Promise<void> {

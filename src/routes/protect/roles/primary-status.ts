@@ -6,7 +6,8 @@ import { slotsOf } from './layout.ts';
 import type { Network } from './network.ts';
 import { outcomesOfPrimary } from './outcomes.ts';
 
-export function phaseOf({ leadership, returning, yielding }: Primary): PrimaryStatus['phase'] {
+export function phaseOf({ leadership, replenishing, returning, yielding }: Primary): PrimaryStatus['phase'] {
+  if (replenishing.isAwaited && !leadership.isDeposed) return 'waiting';
   if (yielding.isHolding && !leadership.isDeposed) return 'yielding';
   if (returning.follows !== undefined) return 'returning';
   return leadership.isDeposed ? 'deposed' : leadership.leads ? 'leading' : 'asking';
