@@ -3,7 +3,7 @@ import { closeSync, openSync, readFileSync, symlinkSync, truncateSync, writeFile
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { NbdClient } from '../../src/adapters/nbd/index.ts';
-import type { DrStatus, PrimaryStatus } from '../../src/routes/protect/api.ts';
+import type { PrimaryStatus } from '../../src/routes/protect/api.ts';
 import { must } from '../files/file-system.ts';
 import { BLOCK, stamp } from '../protect-storms/ledger.ts';
 import { protectCommand } from '../servers/protect-role.ts';
@@ -60,13 +60,7 @@ test.each(['file', 'block device'])('a %s with content is the volume, and all of
   expect([early.code, early.out]).toEqual([7, expect.stringMatching(/GW7032|GW7012/)]);
   for (let block = 0; block < BLOCKS; block += 5) await client.write(block * BLOCK, stamp(block, 1), false);
   await machines.role('dr').said('complete', 60_000);
-  await waitFor(
-    async () => {
-      const [near, far] = [await machines.status<PrimaryStatus>('primary'), await machines.status<DrStatus>('dr')];
-      return near?.mode === 'full' && far?.stale === false && far.base === near.last;
-    },
-    { timeoutMs: 60_000, what: 'all three to be level' },
-  );
+  await machines.areLevel();
   await machines.role('primary').kill();
   expect(await machines.promote()).toMatchObject({ stale: false, manifest: { lost: [], complete: true } });
   const there = await NbdClient.connect({ address: { path: machines.socket('dr') }, exportName: 'v' });

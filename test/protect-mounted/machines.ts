@@ -2,7 +2,7 @@
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { PromotionResult, RoleStatus, Sharing } from '../../src/routes/protect/api.ts';
+import type { DrStatus, PrimaryStatus, PromotionResult, RoleStatus, Sharing } from '../../src/routes/protect/api.ts';
 import { pickFreePort } from '../servers/ports.ts';
 import { protectCommand, RoleProcess } from '../servers/protect-role.ts';
 import { waitFor } from '../servers/wait-for.ts';
@@ -92,6 +92,17 @@ export class Machines {
   async status<T extends RoleStatus>(name: Name): Promise<T | undefined> {
     const { code, out } = await protectCommand(['status', '--state', join(this.dir, name), '--json']);
     return code === 0 ? (JSON.parse(out) as T) : undefined;
+  }
+
+  /** Both others have all that the primary has. */
+  async areLevel(): Promise<void> {
+    await waitFor(
+      async () => {
+        const [near, far] = [await this.status<PrimaryStatus>('primary'), await this.status<DrStatus>('dr')];
+        return near?.mode === 'full' && far?.stale === false && far.base === near.last;
+      },
+      { timeoutMs: 60_000, what: 'all three to be level' },
+    );
   }
 
   /** Once the primary's lease is over. */

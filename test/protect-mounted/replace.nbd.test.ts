@@ -3,10 +3,9 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { NbdClient } from '../../src/adapters/nbd/index.ts';
-import type { DrStatus, PrimaryStatus, Sharing } from '../../src/routes/protect/api.ts';
+import type { Sharing } from '../../src/routes/protect/api.ts';
 import { BLOCK, stamp } from '../protect-storms/ledger.ts';
 import { protectCommand } from '../servers/protect-role.ts';
-import { waitFor } from '../servers/wait-for.ts';
 import { Machines } from './machines.ts';
 
 const BLOCKS = 2048;
@@ -48,13 +47,7 @@ test.each(SHARINGS)(
       await fresh.said('complete', 60_000);
       await writing;
     }
-    await waitFor(
-      async () => {
-        const [primary, dr] = [await machines.status<PrimaryStatus>('primary'), await machines.status<DrStatus>('dr')];
-        return primary?.mode === 'full' && dr?.stale === false && dr.base === primary.last;
-      },
-      { timeoutMs: 60_000, what: 'all three to be level' },
-    );
+    await machines.areLevel();
     await machines.role('primary').kill();
     expect(await machines.promote()).toMatchObject({ stale: false, manifest: { lost: [], complete: true } });
     const there = await NbdClient.connect({ address: { path: machines.socket('dr') }, exportName: 'v' });

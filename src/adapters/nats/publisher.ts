@@ -1,5 +1,6 @@
 import { type JetStreamClient, jetstream } from '@nats-io/jetstream';
 import { throwIfAborted } from '../../kernel/errors.ts';
+import { OnDemand } from '../../kernel/on-demand.ts';
 import { encodeRing } from '../../kernel/remodel/ring-message.ts';
 import type { Identity } from '../../kernel/remodel/store.ts';
 import { fromNats } from './errors.ts';
@@ -12,12 +13,14 @@ const ACK_TIMEOUT_MS = 10_000;
 
 /** One connection, opened when first needed and again when it was lost. */
 export class Publisher {
-  readonly #address: Address;
-  readonly #closed = new AbortController();
-  #line: Promise<Line> | undefined;
+  readonly #line: OnDemand<Line>;
 
   constructor(address: Address) {
-    this.#address = address;
+    this.#line = new OnDemand({
+      open: (signal) => openLine(address, signal),
+      lost: ({ link }) => link.closed,
+      close: ({ link }) => link.close(),
+    });
   }
 
   async publish(
@@ -27,7 +30,7 @@ export class Publisher {
     signal: AbortSignal,
   ): Promise<void> {
     const subject = subjectOf(remodel);
-    const line = await this.#open();
+    const line = await this.#line.get();
     try {
       for (let from = 0; from < identities.length; from += SLICE) {
         throwIfAborted(signal);
@@ -41,21 +44,8 @@ export class Publisher {
     }
   }
 
-  async close(): Promise<void> {
-    this.#closed.abort();
-    const line = await this.#line?.catch(() => undefined); // one that was never opened need not be closed
-    await line?.link.close();
-  }
-
-  #open(): Promise<Line> {
-    if (this.#line !== undefined) return this.#line;
-    const opening = openLine(this.#address, this.#closed.signal);
-    this.#line = opening;
-    const forget = () => {
-      if (this.#line === opening) this.#line = undefined;
-    };
-    opening.then((line) => line.link.closed.then(forget), forget);
-    return opening;
+  close(): Promise<void> {
+    return this.#line.close();
   }
 }
 

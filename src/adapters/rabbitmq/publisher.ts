@@ -1,5 +1,6 @@
 import type { ConfirmChannel } from 'amqplib';
 import { GodwitError, throwIfAborted } from '../../kernel/errors.ts';
+import { OnDemand } from '../../kernel/on-demand.ts';
 import { encodeRing } from '../../kernel/remodel/ring-message.ts';
 import type { Identity } from '../../kernel/remodel/store.ts';
 import { fromBroker } from './errors.ts';
@@ -12,12 +13,14 @@ const SLICE = 500;
 
 /** One connection with one channel in confirm mode, opened when first needed and again when it was lost. */
 export class Publisher {
-  readonly #address: Address;
-  readonly #closed = new AbortController();
-  #line: Promise<Line> | undefined;
+  readonly #line: OnDemand<Line>;
 
   constructor(address: Address) {
-    this.#address = address;
+    this.#line = new OnDemand({
+      open: (signal) => openLine(address, signal),
+      lost: ({ link }) => link.closed,
+      close: ({ link }) => link.close(),
+    });
   }
 
   async publish(
@@ -28,7 +31,7 @@ export class Publisher {
   ): Promise<void> {
     const queue = queueOf(remodel);
     const where = `Ringing in queue ${queue}`;
-    const line = await this.#open();
+    const line = await this.#line.get();
     try {
       await within(declareQueue(line.link, queue), where);
       for (let from = 0; from < identities.length; from += SLICE) {
@@ -44,21 +47,8 @@ export class Publisher {
     }
   }
 
-  async close(): Promise<void> {
-    this.#closed.abort();
-    const line = await this.#line?.catch(() => undefined); // one that was never opened need not be closed
-    await line?.link.close();
-  }
-
-  #open(): Promise<Line> {
-    if (this.#line !== undefined) return this.#line;
-    const opening = openLine(this.#address, this.#closed.signal);
-    this.#line = opening;
-    const forget = () => {
-      if (this.#line === opening) this.#line = undefined;
-    };
-    opening.then((line) => line.link.closed.then(forget), forget);
-    return opening;
+  close(): Promise<void> {
+    return this.#line.close();
   }
 }
 
