@@ -31,7 +31,7 @@ export const MESSAGE = {
 
 export interface Message {
   readonly type: number;
-  /** Good until the next message is asked for. */
+  /** Good until the message after the next one is asked for. */
   readonly payload: Buffer;
 }
 
@@ -97,7 +97,8 @@ export class Channel {
   /** Every message until the other side ends the stream; a stream that breaks off is GW3001. */
   async *messages(): AsyncGenerator<Message> {
     const header = Buffer.alloc(HEADER);
-    let memory = Buffer.allocUnsafeSlow(1024 * 1024);
+    // Two in turn: what the last message holds may be in use while the next one comes.
+    let [memory, other] = [Buffer.allocUnsafeSlow(1024 * 1024), Buffer.allocUnsafeSlow(1024 * 1024)];
     let filled = 0;
     let length = -1;
     try {
@@ -127,6 +128,7 @@ export class Channel {
           length = -1;
           filled = 0;
           yield { type, payload };
+          [memory, other] = [other, memory];
         }
       }
     } catch (error) {

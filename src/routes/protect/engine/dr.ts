@@ -96,6 +96,12 @@ export interface Takeover {
   readonly progress: () => void;
 }
 
+/**
+ * While the volume is served here, so much is executed before it has to be durable: a disk that has more to write than
+ * that lets those wait who flush.
+ */
+const AHEAD = 4 << 20;
+
 export class Dr {
   readonly parts: DrParts;
   readonly voter: Voter;
@@ -609,10 +615,14 @@ export class Dr {
     const ready: Suspended[] = [];
     // What is here is about to be forgotten.
     if (this.#restarting) return ready;
+    const { base } = this.history;
+    const ahead = this.#takeover === undefined ? Number.POSITIVE_INFINITY : Math.min(AHEAD, this.suspended.bytes / 4);
     for (const entry of this.history.from(this.#applied + 1)) {
       const { record, ordered, stored } = entry;
       if (ready.length === most || record.sequence > this.#settled || !ordered || !stored) break;
       if (!this.#comparing.allows(record)) break;
+      const hasMore = ready.length > 0 || this.#applied > base.sequence;
+      if (hasMore && record.place - base.place > ahead) break;
       ready.push(entry);
     }
     return ready;
@@ -638,6 +648,8 @@ export class Dr {
           if (this.#ordered.sequence < sequence) this.#ordered = this.history.base;
           if (this.#takeover === undefined) this.#answer(false);
           this.#takeover?.progress();
+          // It may have waited for this.
+          this.#applier.run();
           this.#checkpoint();
         },
       );
