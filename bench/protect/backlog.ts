@@ -78,6 +78,8 @@ export async function measureBacklog({
   const { dataLag } = await world.status<PrimaryStatus>('primary');
   note(`backlog: ${dataLag.operations} operations, ${(dataLag.bytes / 2 ** 20).toFixed(0)} MiB`);
   await world.primary.kill();
+  // A primary that is lost writes nothing more from its page cache; here it shares the DR's disk.
+  await runCommand('sync', ['-f', dir]);
   const lost = performance.now();
   // The file system is still mounted on what is gone.
   const detached = here.detach();

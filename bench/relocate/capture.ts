@@ -1,6 +1,6 @@
 /** What capture costs those who write: fio and pgbench with and without it, in turns. */
-import { mkdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { chmodSync, mkdirSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { mountFresh } from '../../test/files/file-system.ts';
 import { needPrograms } from '../../test/files/packages.ts';
 import { findBlockTool } from '../../test/servers/block-tools.ts';
@@ -31,6 +31,8 @@ export interface Overhead {
 export async function captureOverhead(options: { repeat: number; seconds: number; tps: boolean }): Promise<Overhead[]> {
   await needPrograms('mkfs.ext4');
   await using place = await mountFresh('ext4', 4_000);
+  // PostgreSQL runs as a user of its own.
+  chmodSync(dirname(place.dir), 0o755);
   const { repeat, seconds } = options;
   const overheads: Overhead[] = [];
   const files = join(place.dir, 'fio');

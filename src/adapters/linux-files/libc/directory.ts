@@ -30,5 +30,8 @@ export function listNames(dirFd: number): NameList {
 /** The same as an array, for what is small. */
 export function readNames(dirFd: number): Name[] {
   const names = listNames(dirFd);
-  return Array.isArray(names) ? names : Array.from({ length: names.length }, (_, at) => names.at(at) as Name);
+  if (Array.isArray(names)) return names;
+  const all = Array.from({ length: names.length }, (_, at) => names.at(at) as Name);
+  names.release?.();
+  return all;
 }

@@ -9,18 +9,40 @@ import type { Name } from './bytes.ts';
 export interface NameList {
   readonly length: number;
   at(index: number): Name | undefined;
+  /** Gives the memory of a large one to the next. Nothing is asked for after that. */
+  readonly release?: () => void;
 }
 
 /** From here on they are kept as bytes. */
 const MANY = 20_000;
+const CHUNK_BITS = 20;
+const CHUNK = 1 << CHUNK_BITS;
+/**
+ * Memory of lists that were released: a walk after another lists the same directory, and what the
+ * collector would find some day is as much as all names at once.
+ */
+const spare: Buffer[] = [];
+const MOST_SPARE = 64;
+const spareNumbers: Uint32Array[] = [];
+const MOST_SPARE_NUMBERS = 4;
+
+function numbers(length: number): Uint32Array {
+  const at = spareNumbers.findIndex((each) => each.length >= length);
+  return (spareNumbers.splice(at, at < 0 ? 0 : 1)[0] ?? new Uint32Array(length)).subarray(0, length);
+}
+
+function giveNumbers(given: Uint32Array): void {
+  if (spareNumbers.length < MOST_SPARE_NUMBERS) spareNumbers.push(new Uint32Array(given.buffer));
+}
 
 /** Takes names one by one. */
 export class NameCollector {
   readonly #many: number;
   #few: Name[] | undefined = [];
-  #bytes = Buffer.alloc(0);
-  /** Where each begins; one more than there are names. */
-  #starts = new Uint32Array(0);
+  /** Each name behind its length, a byte: no name has more than 255. */
+  readonly #chunks: Buffer[] = [];
+  /** How much of each chunk is used. */
+  readonly #used: number[] = [];
   #count = 0;
 
   constructor(many = MANY) {
@@ -33,59 +55,78 @@ export class NameCollector {
       if (this.#few.length < this.#many) return;
       const all = this.#few;
       this.#few = undefined;
-      this.#bytes = Buffer.allocUnsafeSlow(all.length * 64);
-      this.#starts = new Uint32Array(all.length * 2);
       for (const each of all) this.#keep(each);
     } else this.#keep(name);
   }
 
   #keep(name: Name): void {
-    const start = this.#starts[this.#count] as number;
-    if (start + name.length > this.#bytes.length) {
-      const larger = Buffer.allocUnsafeSlow(Math.max(this.#bytes.length * 2, start + name.length));
-      this.#bytes.copy(larger);
-      this.#bytes = larger;
+    let used = this.#used.at(-1) ?? CHUNK;
+    if (used + 1 + name.length > CHUNK) {
+      this.#chunks.push(spare.pop() ?? Buffer.allocUnsafeSlow(CHUNK));
+      this.#used.push(0);
+      used = 0;
     }
-    if (this.#count + 1 >= this.#starts.length) {
-      const larger = new Uint32Array(this.#starts.length * 2);
-      larger.set(this.#starts);
-      this.#starts = larger;
-    }
+    const chunk = this.#chunks.at(-1) as Buffer;
+    chunk[used] = name.length;
+    chunk.write(name, used + 1, 'latin1');
+    this.#used[this.#used.length - 1] = used + 1 + name.length;
     this.#count += 1;
-    this.#starts[this.#count] = start + this.#bytes.write(name, start, 'latin1');
   }
 
   /** All of them, sorted. */
   sorted(): NameList {
     // One character is one byte, so this is the order of the bytes.
     if (this.#few !== undefined) return this.#few.sort();
-    const [bytes, starts, length] = [this.#bytes, this.#starts, this.#count];
-    const order = sortedBy(length, (a, b) =>
-      compare(bytes, starts[a] as number, starts[a + 1] as number, starts[b] as number, starts[b + 1] as number),
-    );
+    const chunks = this.#chunks;
+    const order = sortedBy(this.#places(), (a, b) => compare(chunks, a, b));
     return {
-      length,
+      length: order.length,
       at: (index) => {
-        const which = order[index];
-        return which === undefined ? undefined : bytes.toString('latin1', starts[which], starts[which + 1]);
+        const place = order[index];
+        if (place === undefined) return undefined;
+        const chunk = chunks[place >>> CHUNK_BITS] as Buffer;
+        const start = (place & (CHUNK - 1)) + 1;
+        return chunk.toString('latin1', start, start + (chunk[start - 1] as number));
+      },
+      release: () => {
+        if (chunks.length > 0) giveNumbers(order);
+        for (const chunk of chunks.splice(0)) if (spare.length < MOST_SPARE) spare.push(chunk);
       },
     };
   }
+
+  /** Of each name: the number of its chunk, and where it begins there. */
+  #places(): Uint32Array {
+    const places = numbers(this.#count);
+    let count = 0;
+    for (const [number, chunk] of this.#chunks.entries()) {
+      const used = this.#used[number] as number;
+      for (let at = 0; at < used; at += 1 + (chunk[at] as number)) {
+        places[count] = number * CHUNK + at;
+        count += 1;
+      }
+    }
+    return places;
+  }
 }
 
-function compare(bytes: Buffer, a: number, endA: number, b: number, endB: number): number {
-  let [atA, atB] = [a, b];
-  for (; atA < endA && atB < endB; atA += 1, atB += 1) {
-    const difference = (bytes[atA] as number) - (bytes[atB] as number);
+function compare(chunks: readonly Buffer[], a: number, b: number): number {
+  const [bytesA, bytesB] = [chunks[a >>> CHUNK_BITS] as Buffer, chunks[b >>> CHUNK_BITS] as Buffer];
+  const [startA, startB] = [a & (CHUNK - 1), b & (CHUNK - 1)];
+  const [lengthA, lengthB] = [bytesA[startA] as number, bytesB[startB] as number];
+  const both = Math.min(lengthA, lengthB);
+  for (let at = 1; at <= both; at += 1) {
+    const difference = (bytesA[startA + at] as number) - (bytesB[startB + at] as number);
     if (difference !== 0) return difference;
   }
-  return endA - a - (endB - b);
+  return lengthA - lengthB;
 }
 
-/** The numbers below `length` in this order: merged from below, in two arrays of four bytes a number. */
-function sortedBy(length: number, order: (a: number, b: number) => number): Uint32Array {
-  let from = new Uint32Array(length).map((_, index) => index);
-  let to = new Uint32Array(length);
+/** Merged from below, in two arrays of four bytes a number. */
+function sortedBy(values: Uint32Array, order: (a: number, b: number) => number): Uint32Array {
+  const { length } = values;
+  let from: Uint32Array = values;
+  let to = numbers(length);
   for (let width = 1; width < length; width *= 2) {
     for (let start = 0; start < length; start += width * 2) {
       const [middle, end] = [Math.min(start + width, length), Math.min(start + width * 2, length)];
@@ -97,5 +138,6 @@ function sortedBy(length: number, order: (a: number, b: number) => number): Uint
     }
     [from, to] = [to, from];
   }
+  giveNumbers(to);
   return from;
 }

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, hash } from 'node:crypto';
 import { type Content, nextDataOf, readFully } from '../held/content.ts';
 import type { Stat } from '../libc/stat.ts';
 
@@ -13,7 +13,7 @@ let zeros: Buffer | undefined;
  * holes takes no time. A file that is cut off while it is read is seen by its stat.
  */
 export function hashContent(file: Content, stat: Stat): string {
-  if (stat.size <= BLOCK) return digest(block.subarray(0, readFully(file, block, 0, stat.size, 0))).toString('hex');
+  if (stat.size <= BLOCK) return hash('sha256', block.subarray(0, readFully(file, block, 0, stat.size, 0)), 'hex');
   const whole = createHash('sha256');
   let data = nextDataOf(file, 0, stat.size);
   for (let start = 0; start < stat.size; start += BLOCK) {
@@ -31,5 +31,5 @@ export function hashContent(file: Content, stat: Stat): string {
 }
 
 function digest(data: Buffer): Buffer {
-  return createHash('sha256').update(data).digest();
+  return hash('sha256', data, 'buffer');
 }

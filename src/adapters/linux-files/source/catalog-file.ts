@@ -41,11 +41,14 @@ export function* readBlocks(path: string, upTo: number): Generator<Unpacker, voi
   const fd = openSync(path, 'r');
   try {
     const header = Buffer.alloc(HEADER);
+    // Used again and again: records hold nothing of it.
+    let memory = Buffer.alloc(0);
     for (let at = 0; ; ) {
       if (readSync(fd, header, 0, HEADER, at) < HEADER) return;
       const length = header.readUInt32LE(0);
       if (length > 0x1000_0000) return;
-      const block = Buffer.allocUnsafe(8 + length);
+      if (8 + length > memory.length) memory = Buffer.allocUnsafeSlow((8 + length) * 2);
+      const block = memory.subarray(0, 8 + length);
       header.copy(block, 0, 8);
       if (readSync(fd, block, 8, length, at + HEADER) < length) return;
       if (crc32(block) !== header.readUInt32LE(4)) return;

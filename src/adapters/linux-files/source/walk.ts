@@ -74,6 +74,7 @@ export function* walk(rootFd: number, options: WalkOptions): Generator<Step, voi
       if (name === undefined) {
         yield { kind: 'leave', path: top.path, fd: top.fd, stat: top.stat };
         open.pop();
+        top.names.release?.();
         if (top.fd !== rootFd) closeSync(top.fd);
         continue;
       }

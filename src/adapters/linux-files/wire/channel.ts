@@ -42,12 +42,19 @@ const PATIENCE_MS = 2_000;
 /** More than any message is: an attribute may have 64 KiB, and a bundle is ended when it is full. */
 const LONGEST = 64 * 1024 * 1024;
 
+/** Frames of bundles are of about this size; small ones are not kept. */
+const USUAL = 640 * 1024;
+const WORTH_KEEPING = 64 * 1024;
+const MOST_SPARE = 4;
+
 /** Messages over one stream: each is whole and unharmed, or the connection is lost. */
 export class Channel {
   readonly #stream: Duplex;
   #received = 0;
   #sent = 0;
   #fault: Error | undefined;
+  /** Memory of frames that are with the kernel by now: to make new for each leaves hundreds of megabytes to be collected. */
+  readonly #spare: Buffer[] = [];
 
   constructor(stream: Duplex) {
     this.#stream = stream;
@@ -68,14 +75,15 @@ export class Channel {
   async send(type: number, ...parts: readonly Buffer[]): Promise<void> {
     if (this.#stream.destroyed || this.#fault) throw this.#lost();
     const length = parts.reduce((sum, part) => sum + part.length, 0);
-    const frame = Buffer.allocUnsafe(HEADER + length);
+    const memory = this.#memory(HEADER + length);
+    const frame = memory.subarray(0, HEADER + length);
     let at = HEADER;
     for (const part of parts) at += part.copy(frame, at);
     frame.writeUInt32LE(length, 0);
     frame[4] = type;
     frame.writeUInt32LE(crc32(frame.subarray(HEADER)), 5);
     this.#sent += frame.length;
-    if (this.#stream.write(frame)) return;
+    if (this.#stream.write(frame, () => this.#keep(memory))) return;
     await new Promise<void>((resolve, reject) => {
       const onDrain = () => {
         this.#stream.off('close', onClose);
@@ -88,6 +96,16 @@ export class Channel {
       this.#stream.once('drain', onDrain);
       this.#stream.once('close', onClose);
     });
+  }
+
+  #memory(bytes: number): Buffer {
+    const at = this.#spare.findIndex((memory) => memory.length >= bytes);
+    if (at >= 0) return this.#spare.splice(at, 1)[0] as Buffer;
+    return Buffer.allocUnsafe(bytes < WORTH_KEEPING ? bytes : Math.max(bytes, USUAL));
+  }
+
+  #keep(memory: Buffer): void {
+    if (memory.length >= USUAL && this.#spare.length < MOST_SPARE) this.#spare.push(memory);
   }
 
   sendJson(type: number, value: unknown): Promise<void> {
