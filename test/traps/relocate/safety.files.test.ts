@@ -47,32 +47,32 @@ test('nothing is written outside of the root, whatever is swapped for a link in 
     to.text(path);
   };
   const applier = new Applier(place, () => undefined);
-  await applier.apply(operations((to) => cd(to, 'dir/sub')));
+  applier.apply(operations((to) => cd(to, 'dir/sub')));
   // Between the look and the write, as another process on the target might.
   await python(target.dir, "os.rename('root/dir', 'root/was'); os.symlink('../outside', 'root/dir')");
   for (const path of ['dir', 'dir/sub', '..', 'was/../../outside', '/etc']) {
-    await expect(
+    expect(() =>
       applier.apply(
         operations((to) => {
           cd(to, path);
           packFile(to, 'escaped');
         }),
       ),
-    ).rejects.toThrow();
+    ).toThrow();
   }
   for (const name of ['..', '.', 'a/b', '../x', '', 'a\0b']) {
-    await expect(
+    expect(() =>
       applier.apply(
         operations((to) => {
           cd(to, '');
           packFile(to, name);
         }),
       ),
-    ).rejects.toThrow(/names no name/);
+    ).toThrow(/names no name/);
   }
   // A file over a link replaces the link, and never writes through it.
   symlinkSync('../outside/victim', join(target.dir, 'root/victim'));
-  await applier.apply(
+  applier.apply(
     operations((to) => {
       cd(to, '');
       packFile(to, 'victim');
@@ -81,7 +81,7 @@ test('nothing is written outside of the root, whatever is swapped for a link in 
       packFile(to, 'inside');
     }),
   );
-  await applier.close();
+  applier.close();
   expect(
     await python(
       target.dir,

@@ -1,4 +1,4 @@
-import { closeSync, ftruncateSync } from 'node:fs';
+import { closeSync, ftruncateSync, writeSync } from 'node:fs';
 import { GodwitError, invariant } from '../../../kernel/errors.ts';
 import { type BytePath, joinPath, type Name } from '../libc/bytes.ts';
 import { makeDirectory, makeLink, makeNewDirectory, makeNode, makeSymlink } from '../libc/change.ts';
@@ -10,7 +10,6 @@ import type { OnRemark } from '../source/remark.ts';
 import { unpackMetadata } from '../wire/metadata.ts';
 import { OP } from '../wire/operation.ts';
 import { Unpacker } from '../wire/packer.ts';
-import { OpenFile, Writes, writeAll } from './open-file.ts';
 import { isBelow, isOneName, type Place } from './place.ts';
 import { removeUnlocked } from './remove.ts';
 import { givesToChildren, setFlags, setMetadata, setMetadataAt } from './set-metadata.ts';
@@ -24,8 +23,6 @@ interface Directory {
   readonly gives: boolean;
 }
 
-/** What may be carried out while pieces of a large file are on their way: more of them. */
-const MEANWHILE: ReadonlySet<number> = new Set([OP.cd, OP.data]);
 const PIECES: ReadonlySet<number> = new Set([OP.data, OP.hole, OP.change, OP.end]);
 
 /** Carries out operations below the root of a place. Every one may come twice. */
@@ -34,21 +31,19 @@ export class Applier {
   readonly #onRemark: OnRemark;
   #at: Directory | undefined;
   /** The large file that is being written. */
-  #file: { readonly name: Name; readonly open: OpenFile } | undefined;
-  readonly #writes = new Writes();
+  #file: { readonly name: Name; readonly fd: number } | undefined;
 
   constructor(place: Place, onRemark: OnRemark) {
     this.#place = place;
     this.#onRemark = onRemark;
   }
 
-  /** All operations of one bundle, in order. Pieces of large files may be on their way after it, and `operations` with them. */
-  async apply(operations: Buffer): Promise<void> {
+  /** All operations of one bundle, in order. */
+  apply(operations: Buffer): void {
     const from = new Unpacker(operations);
     while (!from.done) {
       const op = from.u8();
       try {
-        if (!MEANWHILE.has(op) && !this.#writes.areOver) await this.#writes.settle();
         this.#one(op, from);
       } catch (error) {
         throw this.#refusedBy(error);
@@ -56,27 +51,10 @@ export class Applier {
     }
   }
 
-  /** Whether all that was applied is with the kernel. */
-  get isSettled(): boolean {
-    return this.#writes.areOver;
-  }
-
-  /** Until all that was applied by now is with the kernel. */
-  async settle(): Promise<void> {
-    try {
-      await this.#writes.settle();
-    } catch (error) {
-      throw this.#refusedBy(error);
-    }
-  }
-
-  /** Nothing of it is written any more once this is done. */
-  async close(): Promise<void> {
+  close(): void {
     this.#closeFile();
     if (this.#at) closeSync(this.#at.fd);
     this.#at = undefined;
-    // Whoever waits for what was applied has been told of a failure.
-    await this.#writes.settle().catch(() => undefined);
   }
 
   #one(op: number, from: Unpacker): void {
@@ -96,9 +74,8 @@ export class Applier {
 
   /** Of the large file that is being written. */
   #piece(op: number, name: Name, from: Unpacker): void {
-    const file = this.#openFile(name);
-    const { fd } = file;
-    if (op === OP.data) file.write(from.long(), from.blob(), this.#writes);
+    const fd = this.#openFile(name);
+    if (op === OP.data) writeAll(fd, from.long(), from.blob());
     else if (op === OP.hole) punchHole(fd, from.long(), from.long());
     else if (op === OP.change) ftruncateSync(fd, from.long());
     else {
@@ -113,8 +90,8 @@ export class Applier {
     else if (op === OP.file) this.#wholeFile(name, from);
     else if (op === OP.begin) {
       const { inodeFlags } = unpackMetadata(from);
-      this.#file = { name, open: new OpenFile(this.#create(fd, name, inodeFlags)) };
-      ftruncateSync(this.#file.open.fd, from.long());
+      this.#file = { name, fd: this.#create(fd, name, inodeFlags) };
+      ftruncateSync(this.#file.fd, from.long());
     } else if (op === OP.symlink) {
       const metadata = unpackMetadata(from);
       const to = from.text();
@@ -210,12 +187,12 @@ export class Applier {
     }
   }
 
-  #openFile(name: Name): OpenFile {
-    if (this.#file?.name === name) return this.#file.open;
+  #openFile(name: Name): number {
+    if (this.#file?.name === name) return this.#file.fd;
     this.#closeFile();
-    const open = new OpenFile(this.#openUnlocked(name));
-    this.#file = { name, open };
-    return open;
+    const fd = this.#openUnlocked(name);
+    this.#file = { name, fd };
+    return fd;
   }
 
   /** A file that an earlier round locked is unlocked: its flags come again with its metadata. */
@@ -231,7 +208,7 @@ export class Applier {
   }
 
   #closeFile(): void {
-    this.#file?.open.close();
+    if (this.#file) closeSync(this.#file.fd);
     this.#file = undefined;
   }
 
@@ -270,4 +247,8 @@ export class Applier {
       cause: error,
     });
   }
+}
+
+function writeAll(fd: number, offset: number, content: Buffer): void {
+  for (let at = 0; at < content.length; ) at += writeSync(fd, content, at, content.length - at, offset + at);
 }

@@ -80,16 +80,12 @@ export async function receive(channel: Channel, options: ReceiverOptions): Promi
   const receiver = new Receiver(channel, options);
   const onAbort = () => channel.destroy();
   options.signal.addEventListener('abort', onAbort, { once: true });
-  const messages = channel.messages();
   try {
-    for (;;) {
-      const next = messages.next();
-      // What was carried out meanwhile may fail while the source waits for it, and says nothing.
-      const { value: message } = await Promise.race([next, receiver.failed]);
-      if (message === undefined) return false;
+    for await (const message of channel.messages()) {
       await options.still.pass(options.signal);
       if (!(await receiver.take(message))) return true;
     }
+    return false;
   } catch (error) {
     throwIfAborted(options.signal);
     await channel.sendJson(MESSAGE.failed, failureOf(error)).catch(() => {});
@@ -97,18 +93,8 @@ export async function receive(channel: Channel, options: ReceiverOptions): Promi
   } finally {
     options.signal.removeEventListener('abort', onAbort);
     await receiver.close();
-    void discard(messages);
     await channel.end();
     channel.destroy();
-  }
-}
-
-/** What still comes is thrown away, so that the source can read why. */
-async function discard(messages: AsyncIterable<Message>): Promise<void> {
-  try {
-    for await (const _ of messages);
-  } catch {
-    // The line is being ended.
   }
 }
 
@@ -138,28 +124,14 @@ class Receiver {
   #bundles = 0;
   /** What carrying out took so far. */
   #appliedMs = 0;
-  /** The last bundle that came. */
-  #sequence = 0;
-  /** Settles when the bundle before is carried out, and said to be. */
-  #finishing: Promise<void> = Promise.resolve();
-  #unfinished = 0;
-  #busySince = 0;
-  /** Never resolves; rejects when a bundle fails that nobody waits for. */
-  readonly failed: Promise<never>;
-  #fail: (error: unknown) => void = () => undefined;
 
   constructor(channel: Channel, options: ReceiverOptions) {
     this.#channel = channel;
     this.#options = options;
-    this.failed = new Promise((_, reject) => {
-      this.#fail = reject;
-    });
-    this.failed.catch(() => undefined);
   }
 
   /** Carries out one message; false: it was the last one. */
   async take(message: Message): Promise<boolean> {
-    if (message.type !== MESSAGE.bundle && message.type !== MESSAGE.zstdBundle) await this.#finishing;
     switch (message.type) {
       case MESSAGE.hello:
         await this.#hello(jsonOf(message) as Hello);
@@ -218,7 +190,6 @@ class Receiver {
         this.#mustBeEmpty(place, mapping, mappings[mapping]?.target ?? '');
     }
     if (journal.move === undefined) journal.begin({ move, mappings });
-    this.#sequence = journal.done;
     this.#mappings = mappings;
     this.#place = place;
     this.#applier = new Applier(place, (remark) => this.#options.onEvent({ kind: 'remark', remark }));
@@ -243,28 +214,14 @@ class Receiver {
     invariant(this.#journal && this.#applier, 'A bundle came before hello');
     this.#mustStandStill();
     const sequence = new Unpacker(head).long();
-    invariant(sequence === this.#sequence + 1, `Bundle ${sequence} came after ${this.#sequence}`);
-    this.#sequence = sequence;
+    invariant(sequence === this.#journal.done + 1, `Bundle ${sequence} came after ${this.#journal.done}`);
     this.#options.still.written();
-    if (this.#unfinished === 0) this.#busySince = performance.now();
-    this.#unfinished += 1;
-    await this.#applier.apply(operations);
-    // The memory of this one is used again when the message after the next one comes.
-    await this.#finishing;
-    if (this.#applier.isSettled) return this.#finish(sequence, operations.length);
-    this.#finishing = this.#applier.settle().then(() => this.#finish(sequence, operations.length));
-    this.#finishing.catch(this.#fail);
-  }
-
-  /** All of a bundle is with the kernel: says so. */
-  async #finish(sequence: number, bytes: number): Promise<void> {
-    this.#unfinished -= 1;
-    const now = performance.now();
-    this.#appliedMs += now - this.#busySince;
-    this.#busySince = now;
-    this.#journal?.carriedOut(sequence);
+    const appliedAt = performance.now();
+    this.#applier.apply(operations);
+    this.#appliedMs += performance.now() - appliedAt;
+    this.#journal.carriedOut(sequence);
     this.#bundles += 1;
-    this.#sinceSync += bytes;
+    this.#sinceSync += operations.length;
     const restedMs = performance.now() - this.#syncedAt;
     const isDue = this.#sinceSync >= SYNC_BYTES || restedMs >= SYNC_MS;
     if (isDue && restedMs >= this.#syncTookMs * SYNC_REST) this.#startSync();
@@ -285,7 +242,7 @@ class Receiver {
     invariant(this.#place, 'Services were asked for before hello');
     // What they will read is what was proved, also if the machine goes down right after.
     if (request.want === 'running') await this.#sync();
-    await this.#applier?.close();
+    this.#applier?.close();
     await this.#options.services.serve(request);
     await this.#channel.send(MESSAGE.serve);
   }
@@ -319,7 +276,7 @@ class Receiver {
     invariant(place, 'A move was asked for before hello');
     this.#mustStandStill();
     const [old, next] = [this.#nameOf(from), this.#nameOf(from)];
-    await this.#applier?.close();
+    this.#applier?.close();
     let isMoved = true;
     try {
       withFd(place.openDirectory(old.mapping, old.directory), (oldFd) =>
@@ -371,7 +328,7 @@ class Receiver {
     const place = this.#place;
     invariant(place, 'A proof was asked for before hello');
     this.#options.onEvent({ kind: 'proving' });
-    await this.#applier?.close();
+    this.#applier?.close();
     const fds = this.#mappings.map((_, mapping) => place.openDirectory(mapping, ''));
     const memo = fresh ? undefined : new Memo(join(this.#options.stateDir, 'proof'));
     const totals: ListTotals = { entries: 0, bytes: 0, roots: [] };
@@ -416,9 +373,8 @@ class Receiver {
   }
 
   async close(): Promise<void> {
-    await this.#applier?.close();
-    await this.#finishing.catch(() => {});
     await this.#syncing?.catch(() => {});
+    this.#applier?.close();
     this.#journal?.close();
     if (this.#rootFd >= 0) closeSync(this.#rootFd);
     this.#options.onEvent({ kind: 'ended', bundles: this.#bundles });

@@ -31,7 +31,7 @@ export const MESSAGE = {
 
 export interface Message {
   readonly type: number;
-  /** Good until the message after the next one is asked for. */
+  /** Good until the next message is asked for. */
   readonly payload: Buffer;
 }
 
@@ -42,19 +42,12 @@ const PATIENCE_MS = 2_000;
 /** More than any message is: an attribute may have 64 KiB, and a bundle is ended when it is full. */
 const LONGEST = 64 * 1024 * 1024;
 
-/** Frames of bundles are of about this size; small ones are not kept. */
-const USUAL = 640 * 1024;
-const WORTH_KEEPING = 64 * 1024;
-const MOST_SPARE = 4;
-
 /** Messages over one stream: each is whole and unharmed, or the connection is lost. */
 export class Channel {
   readonly #stream: Duplex;
   #received = 0;
   #sent = 0;
   #fault: Error | undefined;
-  /** Memory of frames that are with the kernel by now: to make new for each leaves hundreds of megabytes to be collected. */
-  readonly #spare: Buffer[] = [];
 
   constructor(stream: Duplex) {
     this.#stream = stream;
@@ -75,15 +68,14 @@ export class Channel {
   async send(type: number, ...parts: readonly Buffer[]): Promise<void> {
     if (this.#stream.destroyed || this.#fault) throw this.#lost();
     const length = parts.reduce((sum, part) => sum + part.length, 0);
-    const memory = this.#memory(HEADER + length);
-    const frame = memory.subarray(0, HEADER + length);
+    const frame = Buffer.allocUnsafe(HEADER + length);
     let at = HEADER;
     for (const part of parts) at += part.copy(frame, at);
     frame.writeUInt32LE(length, 0);
     frame[4] = type;
     frame.writeUInt32LE(crc32(frame.subarray(HEADER)), 5);
     this.#sent += frame.length;
-    if (this.#stream.write(frame, () => this.#keep(memory))) return;
+    if (this.#stream.write(frame)) return;
     await new Promise<void>((resolve, reject) => {
       const onDrain = () => {
         this.#stream.off('close', onClose);
@@ -98,16 +90,6 @@ export class Channel {
     });
   }
 
-  #memory(bytes: number): Buffer {
-    const at = this.#spare.findIndex((memory) => memory.length >= bytes);
-    if (at >= 0) return this.#spare.splice(at, 1)[0] as Buffer;
-    return Buffer.allocUnsafe(bytes < WORTH_KEEPING ? bytes : Math.max(bytes, USUAL));
-  }
-
-  #keep(memory: Buffer): void {
-    if (memory.length >= USUAL && this.#spare.length < MOST_SPARE) this.#spare.push(memory);
-  }
-
   sendJson(type: number, value: unknown): Promise<void> {
     return this.send(type, Buffer.from(JSON.stringify(value)));
   }
@@ -115,8 +97,7 @@ export class Channel {
   /** Every message until the other side ends the stream; a stream that breaks off is GW3001. */
   async *messages(): AsyncGenerator<Message> {
     const header = Buffer.alloc(HEADER);
-    // Two in turn: what the last message holds may be in use while the next one comes.
-    let [memory, other] = [Buffer.allocUnsafeSlow(1024 * 1024), Buffer.allocUnsafeSlow(1024 * 1024)];
+    let memory = Buffer.allocUnsafeSlow(1024 * 1024);
     let filled = 0;
     let length = -1;
     try {
@@ -146,7 +127,6 @@ export class Channel {
           length = -1;
           filled = 0;
           yield { type, payload };
-          [memory, other] = [other, memory];
         }
       }
     } catch (error) {
