@@ -32,14 +32,21 @@ const { experiment } = values;
 const first = Number(values.from);
 const seeds = Number(values.seeds);
 const totals = new Map<string, number>();
+/** Schedules in one process: what it keeps of all of them fills its memory some day. */
+const MOST_IN_ONE = 10_000;
 /** What went wrong, told again at the end. */
 const failures: string[] = [];
 let failed = 0;
 let ran = 0;
 const began = performance.now();
 const jobs = Math.min(Number(values.jobs), seeds);
-if (jobs > 1) await Promise.all(shares({ from: first, count: seeds }, jobs).map(playAside));
-else await play();
+if (jobs > 1 || seeds > MOST_IN_ONE) {
+  const parts = shares({ from: first, count: seeds }, Math.max(jobs, Math.ceil(seeds / MOST_IN_ONE)));
+  const work = async () => {
+    for (let part = parts.shift(); part !== undefined; part = parts.shift()) await playAside(part);
+  };
+  await Promise.all(Array.from({ length: jobs }, work));
+} else await play();
 const seconds = (performance.now() - began) / 1000;
 for (const what of [...totals.keys()].sort()) console.log(`${what}: ${totals.get(what)}`);
 for (const failure of failures) console.log(failure);
