@@ -270,9 +270,18 @@ test('rounds that are told of changes look at these alone, and our own state on 
   await python(source.dir, "for i in range(2000):\n  open('f%d' % i, 'w').write('x')");
   await using copy = await CapturedCopy.begin(source.dir, target.dir, {}, join(source.dir, 'state'));
   await copy.settle();
-  expect(await copy.round()).toMatchObject({ everything: undefined, entries: 1, sent: 0, unsettled: 0 });
+  // The root alone, and what shares its number with a file that some other program wrote meanwhile: the trace names inodes
+  // by number. Not the two thousand, and not our own state.
+  const quiet = { everything: undefined, sent: 0, removed: 0, unsettled: 0 };
+  const isFew = (round: { readonly entries: number }) => expect(round.entries).toBeLessThan(100);
+  const first = await copy.round();
+  expect(first).toMatchObject(quiet);
+  isFew(first);
   truncateSync(join(source.dir, 'f77'), 0);
-  // The root and the file; not the two thousand.
-  expect(await copy.round()).toMatchObject({ everything: undefined, entries: 2, sent: 1, removed: 0, unsettled: 0 });
-  expect(await copy.round()).toMatchObject({ everything: undefined, entries: 1, sent: 0, unsettled: 0 });
+  const told = await copy.round();
+  expect(told).toMatchObject({ ...quiet, sent: 1 });
+  isFew(told);
+  const last = await copy.round();
+  expect(last).toMatchObject(quiet);
+  isFew(last);
 });
