@@ -4,7 +4,7 @@
  */
 
 /** At most so many times as long as the first time. */
-const MOST_DOUBLINGS = 6;
+const MOST_DOUBLINGS = 4;
 /** An answer that took as long as the slowest of late is not late. */
 const MARGIN = 2;
 /** How fast slow answers are forgotten, a share each answer. */
