@@ -18,7 +18,10 @@ function made() {
       }),
     close: async (open) => void closed.push(open),
   });
-  return { onDemand, closed, lose: (open: number) => losses[open]?.(), fail: (now: boolean) => void (fails = now) };
+  const fail = (now: boolean) => {
+    fails = now;
+  };
+  return { onDemand, closed, fail, lose: (open: number) => losses[open]?.() };
 }
 
 test('opened once, and again when it was lost', async () => {
