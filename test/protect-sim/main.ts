@@ -32,7 +32,7 @@ const { experiment } = values;
 const first = Number(values.from);
 const seeds = Number(values.seeds);
 const totals = new Map<string, number>();
-/** Schedules in one process: what it keeps of all of them fills its memory some day. */
+/** Schedules in one process: nothing of them is kept, and yet it is collected so late that 100,000 fill its memory. */
 const MOST_IN_ONE = 10_000;
 /** What went wrong, told again at the end. */
 const failures: string[] = [];

@@ -3,9 +3,9 @@
  * (suspended until its turn), and an image in which operations are executed by order.
  */
 import type { Area, Done, GrowingArea, Link, Role, Ticker } from '../../../kernel/protect/ports.ts';
-import { Applier } from './applier.ts';
 import { Comparing } from './comparing.ts';
 import { Dirty } from './dirty.ts';
+import { Execution } from './execution.ts';
 import { Gate } from './gate.ts';
 import { GroupCommit, gather } from './group-commit.ts';
 import { growImage } from './growing.ts';
@@ -15,7 +15,6 @@ import { type Joining, Newcomer } from './newcomer.ts';
 import { OrderLog } from './order-log.ts';
 import { blockBytes, decodeRecord, hashOf, hasPayload, type OpRecord, RECORD_BYTES } from './record.ts';
 import { BEGINNING, isWhole, type Point, payloadOf, pointAfter, Ring } from './ring.ts';
-import { MODES } from './rules.ts';
 import { kept, Superblock, synced } from './superblock.ts';
 import { UndoLog } from './undo-log.ts';
 import { ownerOf, Voter, type VoterState } from './voter.ts';
@@ -96,12 +95,6 @@ export interface Takeover {
   readonly progress: () => void;
 }
 
-/**
- * While the volume is served here, so much is executed before it has to be durable: a disk that has more to write than
- * that lets those wait who flush.
- */
-const AHEAD = 4 << 20;
-
 export class Dr {
   readonly parts: DrParts;
   readonly voter: Voter;
@@ -114,13 +107,10 @@ export class Dr {
   readonly #comparing: Comparing;
   readonly #orderCommit: GroupCommit<Suspended>;
   readonly #dataCommit: GroupCommit<Arrived>;
-  readonly #applier: Applier<Suspended>;
+  readonly #execution: Execution;
   readonly #newcomer: Newcomer;
   #ordered: Point;
   #settled = 0;
-  /** Executed, not yet durably. */
-  #applied: number;
-  #checkpointing = false;
   #restarting = false;
   /** While it takes over, and after it, only the promotion speaks, then the bring-up. */
   #takeover: Takeover | undefined;
@@ -142,28 +132,19 @@ export class Dr {
     this.suspended = new Ring(parts.areas.suspended);
     this.orders = new OrderLog(parts.areas.orders);
     this.#ordered = state.value.base;
-    this.#applied = state.value.base.sequence;
     this.#settled = state.value.base.sequence;
     this.#orderCommit = new GroupCommit((batch, done) => this.#writeOrder(batch, done), parts.failed);
     this.#dataCommit = new GroupCommit((batch, done) => this.#writeData(batch, done), parts.failed);
-    this.#applier = new Applier<Suspended>({
-      image: parts.areas.image,
-      ready: (most) => this.#ready(most),
-      payload: ({ record }) => this.suspended.read(record.place + RECORD_BYTES, record.length),
-      before: (entries, go) => {
-        this.#comparing.began(entries);
-        // What the image is meanwhile is nothing to go back to.
-        if (this.undo === undefined || this.state.value.staleUntil > 0) return go();
-        const records = entries.map(({ record }) => record);
-        this.undo.keep(records, go);
+    this.#execution = new Execution({
+      dr: this,
+      comparing: this.#comparing,
+      isServing: () => this.#takeover !== undefined,
+      isRestarting: () => this.#restarting,
+      released: (sequence) => {
+        if (this.#ordered.sequence < sequence) this.#ordered = this.history.base;
+        if (this.#takeover === undefined) this.#answer(false);
+        this.#takeover?.progress();
       },
-      applied: (entries) => {
-        this.#applied = (entries.at(-1) as Suspended).record.sequence;
-        this.#checkpoint();
-        this.#comparing.progress();
-      },
-      // A full or failing disk stops the image, nothing else; the order and the data stay.
-      failed: () => void parts.ticker.after(parts.retryMs, () => this.#applier.run()),
     });
     this.#newcomer = new Newcomer({
       ...{ self: 'dr', link: parts.link, ticker: parts.ticker, retryMs: parts.retryMs },
@@ -270,7 +251,7 @@ export class Dr {
   takeOver(takeover: Takeover | undefined): void {
     this.#takeover = takeover;
     this.#comparing.clear();
-    this.#applier.run();
+    this.#execution.run();
   }
 
   /** Who asks the primary for the lead hears its answer. */
@@ -402,7 +383,7 @@ export class Dr {
     if (this.#restarting || (joining !== undefined && joining.until === undefined)) return;
     if (restart !== undefined && !this.#reaches(restart.sequence)) {
       // Asked again soon; what is being executed ends first.
-      if (!this.#applier.isRunning && !this.#checkpointing) this.#beginAnew(restart);
+      if (this.#execution.isIdle) this.#beginAnew(restart);
       return;
     }
     const offered: Suspended[] = [];
@@ -412,7 +393,7 @@ export class Dr {
       if (record.sequence - this.history.base.sequence > this.orders.slots) break;
       offered.push({ record, ordered: false, stored: !hasPayload(record.kind) });
     }
-    const admitted = this.history.admit(offered, Math.max(this.#settled, this.#applied));
+    const admitted = this.history.admit(offered, Math.max(this.#settled, this.applied));
     if (admitted.outcome === 'taken') {
       if (admitted.dropped.length > 0) this.#recount();
       this.#orderCommit.push(...admitted.fresh);
@@ -423,7 +404,7 @@ export class Dr {
 
   /** Executed in the image, perhaps not durably yet. */
   get applied(): number {
-    return this.#applied;
+    return this.#execution.applied;
   }
 
   /** What it took over, while it leads. */
@@ -432,9 +413,14 @@ export class Dr {
     return activated > 0 ? takenOver : undefined;
   }
 
+  /** Up to where the image is no state of the volume, once it is executed up to `sequence`; 0: it is one. */
+  staleAfter(sequence: number): number {
+    return this.#execution.staleAfter(sequence);
+  }
+
   /** Executes what may be, if nothing else gives cause to. */
   execute(): void {
-    this.#applier.run();
+    this.#execution.run();
   }
 
   /** Appends an operation of its own, after it took over: `record` follows the last one, and there is room. */
@@ -471,7 +457,7 @@ export class Dr {
       if (!isWhole(record, block) || !this.fits(record)) refused.push(record.sequence);
       if (!isWhole(record, block)) continue;
       const fresh: Suspended = { record, ordered: false, stored: !hasPayload(record.kind) };
-      const admitted = this.history.admit([fresh], Math.max(this.#settled, this.#applied));
+      const admitted = this.history.admit([fresh], Math.max(this.#settled, this.applied));
       if (admitted.outcome === 'gap') continue;
       if (admitted.dropped.length > 0) this.#recount();
       this.#orderCommit.push(...admitted.fresh);
@@ -490,7 +476,7 @@ export class Dr {
   settle({ sequence, crc }: Mark): void {
     if (sequence <= this.#settled || !this.history.holds(sequence, crc)) return;
     this.#settled = sequence;
-    this.#applier.run();
+    this.#execution.run();
   }
 
   /** The primary no longer has what is missing here: from `restart` on, and stale until all came by another way. */
@@ -508,7 +494,7 @@ export class Dr {
     this.#comparing.clear();
     this.history.restart(at);
     this.#ordered = at;
-    this.#applied = at.sequence;
+    this.#execution.restart(at.sequence);
     this.#settled = at.sequence;
   }
 
@@ -537,7 +523,7 @@ export class Dr {
         for (const entry of current) entry.ordered = true;
         this.#recount();
         if (this.voter.promised === promised && this.#takeover === undefined) this.#answer(false);
-        this.#applier.run();
+        this.#execution.run();
         this.#comparing.progress();
         this.#takeover?.progress();
         done();
@@ -603,66 +589,11 @@ export class Dr {
         if (now === promised) {
           this.#confirm([...wanted.keys()].map(({ record: { sequence, crc } }) => ({ sequence, crc })));
         }
-        this.#applier.run();
+        this.#execution.run();
         this.#takeover?.progress();
         done();
       });
     });
     for (const [{ record }, payload] of wanted) this.suspended.write(record.place + RECORD_BYTES, payload, written);
-  }
-
-  #ready(most: number): Suspended[] {
-    const ready: Suspended[] = [];
-    // What is here is about to be forgotten.
-    if (this.#restarting) return ready;
-    const { base } = this.history;
-    const ahead = this.#takeover === undefined ? Number.POSITIVE_INFINITY : Math.min(AHEAD, this.suspended.bytes / 4);
-    for (const entry of this.history.from(this.#applied + 1)) {
-      const { record, ordered, stored } = entry;
-      if (ready.length === most || record.sequence > this.#settled || !ordered || !stored) break;
-      if (!this.#comparing.allows(record)) break;
-      const hasMore = ready.length > 0 || this.#applied > base.sequence;
-      if (hasMore && record.place - base.place > ahead) break;
-      ready.push(entry);
-    }
-    return ready;
-  }
-
-  /** Makes what was executed durable, then lets go of its order and data. */
-  #checkpoint(): void {
-    if (this.#checkpointing || this.#restarting || this.#applied <= this.history.base.sequence) return;
-    this.#checkpointing = true;
-    const { sequence } = (this.history.at(this.#applied) as Suspended).record;
-    this.parts.areas.image.sync((error) => {
-      if (error) {
-        this.#checkpointing = false;
-        return void this.parts.ticker.after(this.parts.retryMs, () => this.#checkpoint());
-      }
-      const { record } = this.history.at(sequence) as Suspended;
-      this.state.save(
-        { base: pointAfter(record), baseEpoch: record.epoch, staleUntil: this.staleAfter(sequence) },
-        (failure) => {
-          this.#checkpointing = false;
-          if (failure) return this.parts.failed(failure);
-          this.history.release(sequence);
-          if (this.#ordered.sequence < sequence) this.#ordered = this.history.base;
-          if (this.#takeover === undefined) this.#answer(false);
-          this.#takeover?.progress();
-          // It may have waited for this.
-          this.#applier.run();
-          this.#checkpoint();
-        },
-      );
-    });
-  }
-
-  /** Whether the image is no state of the volume once it is executed up to there. */
-  staleAfter(sequence: number): number {
-    let { staleUntil } = this.state.value;
-    for (const { record } of this.history.from(this.history.base.sequence + 1)) {
-      if (record.sequence > sequence) break;
-      if (record.kind === 'mode' && record.sequence > staleUntil && MODES[record.offset] !== 'no-dr') staleUntil = 0;
-    }
-    return staleUntil;
   }
 }
