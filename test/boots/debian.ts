@@ -12,7 +12,7 @@ type Kernel = 'linux-image-amd64' | 'linux-image-cloud-amd64';
 
 const PACKAGES = [
   'systemd-sysv,udev,kmod,iproute2,ifupdown,busybox,openssh-server,libstdc++6,lvm2',
-  'initramfs-tools,zstd,grub-pc,grub-efi-amd64-bin',
+  'initramfs-tools,zstd,grub-pc,grub-efi-amd64-bin,nbd-client',
 ].join(',');
 
 const drivers = (...kinds: string[]) => kinds.map((kind) => `/lib/modules/*/kernel/drivers/${kind}/*`);
