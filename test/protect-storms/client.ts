@@ -70,9 +70,10 @@ export class Client {
 
   async #write(connection: NbdClient, block: number, durable: boolean): Promise<void> {
     const { ledger, safeAtOnce } = this.#options;
+    const { era } = ledger;
     const version = ledger.submit(block);
     await connection.write(block * BLOCK, stamp(block, version), durable);
-    ledger.acknowledge(block, version, durable || safeAtOnce);
+    ledger.acknowledge(block, version, durable || safeAtOnce, era);
   }
 
   async #flush(connection: NbdClient): Promise<void> {

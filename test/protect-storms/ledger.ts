@@ -25,6 +25,10 @@ interface Promised {
 export class Ledger {
   readonly #blocks: Promised[];
   acknowledged = 0;
+  /** Times that differ in what may be acknowledged. */
+  era = 0;
+  /** What was handed over and acknowledged in this era. */
+  inEra = 0;
 
   constructor(blocks: number) {
     this.#blocks = Array.from({ length: blocks }, () => ({ submitted: 0, acknowledged: 0, durable: 0 }));
@@ -37,7 +41,14 @@ export class Ledger {
     return promised.submitted;
   }
 
-  acknowledge(block: number, version: number, durable: boolean): void {
+  nextEra(): void {
+    this.era += 1;
+    this.inEra = 0;
+  }
+
+  /** `era`: in which it was handed over. */
+  acknowledge(block: number, version: number, durable: boolean, era = this.era): void {
+    if (era === this.era) this.inEra += 1;
     const promised = this.#of(block);
     promised.acknowledged = Math.max(promised.acknowledged, version);
     if (durable) promised.durable = Math.max(promised.durable, version);

@@ -61,6 +61,10 @@ export class Connection implements TransmissionHost {
     return this.#settings.handshake.isShuttingDown();
   }
 
+  get isGone(): boolean {
+    return this.#stream.destroyed;
+  }
+
   /** Ends it when what is under way has been answered ("Terminating the transmission phase"). */
   shutDown(): void {
     if (this.#transmission === undefined) this.#hangUp();

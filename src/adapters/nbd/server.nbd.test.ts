@@ -106,6 +106,36 @@ test('a shutdown finishes what is under way, refuses what comes, and hangs up', 
   await expect(NbdClient.connect({ address: { path }, exportName: '' })).rejects.toMatchObject({ code: 'GW3001' });
 });
 
+test('what succeeded is told when the volume says that it may be, and failures at once', async () => {
+  let may: 'now' | 'later' | 'never' = 'later';
+  let written = 0;
+  const { path } = await serve((file) => ({
+    ...held(file).volume,
+    mayTell: () => may,
+    write: async () => {
+      written += 1;
+      if (written === 2) throw new Error('no');
+    },
+  }));
+  const peer = await raw(path);
+  const next = async () => {
+    const reply = (await peer.read(16)) as Buffer;
+    return [reply.readUInt32BE(4), reply.readBigUInt64BE(8)];
+  };
+  peer.send(write(1n, 0n, Buffer.alloc(4096, 7)));
+  await waitFor(() => written === 1, { timeoutMs: 5_000, what: 'the first write to be done' });
+  peer.send(write(2n, 0n, Buffer.alloc(4096, 7)));
+  expect(await next()).toEqual([5, 2n]);
+  may = 'now';
+  expect(await next()).toEqual([0, 1n]);
+  may = 'later';
+  peer.send(write(3n, 0n, Buffer.alloc(4096, 7)));
+  await waitFor(() => written === 3, { timeoutMs: 5_000, what: 'the write to be done' });
+  may = 'never';
+  expect(await peer.untilClosed()).toBe(0);
+  peer.destroy();
+});
+
 test('a client that takes no replies is not read any more, and costs bounded memory', async () => {
   const limits = { requests: 64, bytes: 2 * MIB };
   let reads = 0;

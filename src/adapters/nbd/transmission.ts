@@ -19,7 +19,11 @@ export interface TransmissionLimits {
 /** What the connection does for it. */
 export interface TransmissionHost {
   readonly isShuttingDown: boolean;
+  /** Nothing that is written arrives any more. */
+  readonly isGone: boolean;
   write(buffers: readonly Buffer[], sent: () => void): void;
+  /** Ends the connection at once, with what it was told so far. */
+  destroy(): void;
   /** Something has left: perhaps there is room for more, or nothing is left to do. */
   progressed(): void;
   /** An error of the volume, for the log; the client has been told. */
@@ -30,7 +34,14 @@ interface Load {
   requests: number;
   working: number;
   bytes: number;
+  /** Whether any of them has succeeded. */
+  succeeded: boolean;
 }
+
+const nothing = (): Load => ({ requests: 0, working: 0, bytes: 0, succeeded: false });
+
+/** Until it is asked again whether something may be told. */
+const LATER_MS = 10;
 
 /** The transmission phase of one connection ("Transmission"): requests to the volume, answers back, in any order. */
 export class Transmission implements RequestSink {
@@ -46,7 +57,7 @@ export class Transmission implements RequestSink {
   #working = 0;
   #bytes = 0;
   /** What becomes free when the replies collected now have left. */
-  #leaving: Load = { requests: 0, working: 0, bytes: 0 };
+  #leaving = nothing();
   #ended = false;
 
   constructor(agreement: Agreement, limits: TransmissionLimits, pool: PayloadPool, host: TransmissionHost) {
@@ -57,8 +68,8 @@ export class Transmission implements RequestSink {
     this.#parser = new RequestParser(this, pool);
     this.#replies = new Replies(pool, (buffers, sent) => {
       const left = this.#leaving;
-      this.#leaving = { requests: 0, working: 0, bytes: 0 };
-      host.write(buffers, () => {
+      this.#leaving = nothing();
+      this.#send(buffers, left, () => {
         sent();
         this.#requests -= left.requests;
         this.#working -= left.working;
@@ -75,6 +86,17 @@ export class Transmission implements RequestSink {
   /** The volume has nothing to do for it, and every reply but refusals has left. */
   get isIdle(): boolean {
     return this.#working === 0;
+  }
+
+  /** As late as it can be: until here this process may have been stopped for any time. */
+  #send(buffers: readonly Buffer[], load: Load, sent: () => void): void {
+    const may = load.succeeded ? (this.#agreement.export.volume.mayTell?.() ?? 'now') : 'now';
+    if (may === 'later' && !this.#host.isGone) {
+      setTimeout(() => this.#send(buffers, load, sent), LATER_MS);
+      return;
+    }
+    if (may === 'never') this.#host.destroy();
+    this.#host.write(buffers, sent);
   }
 
   /** Sends what has been answered, now. */
@@ -150,7 +172,7 @@ export class Transmission implements RequestSink {
       this.#fail(request, error);
       return;
     }
-    this.#leaves(request);
+    this.#leaves(request, true);
     this.#replies.sendRead(request, place, structured);
   }
 
@@ -163,7 +185,7 @@ export class Transmission implements RequestSink {
       return;
     }
     if (pooled !== undefined) this.#pool.give(pooled);
-    this.#leaves(request);
+    this.#leaves(request, true);
     this.#replies.sendSimple(request, 0);
   }
 
@@ -179,7 +201,7 @@ export class Transmission implements RequestSink {
       } else {
         const most = (flags & COMMAND_FLAG.reqOne) !== 0 ? 1 : MOST_DESCRIPTORS;
         const descriptors = descriptorsOf(await volume.extents(offset, length), most, length);
-        this.#leaves(request);
+        this.#leaves(request, true);
         this.#replies.sendBlockStatus(request, ALLOCATION_ID, descriptors);
         return;
       }
@@ -197,15 +219,16 @@ export class Transmission implements RequestSink {
   }
 
   #answer(request: NbdRequest, errno: number, words = ''): void {
-    this.#leaves(request);
+    this.#leaves(request, errno === 0);
     // "Structured reply chunk message": an error of a read must be a chunk then, and any other should be.
     if (errno !== 0 && this.#agreement.structured) this.#replies.sendErrorChunk(request, errno, words);
     else this.#replies.sendSimple(request, errno);
   }
 
   /** What the request holds is given free when its reply has left. */
-  #leaves(request: NbdRequest): void {
+  #leaves(request: NbdRequest, succeeded: boolean): void {
     this.#leaving.requests += 1;
+    if (succeeded) this.#leaving.succeeded = true;
     if (request.refusal !== 0) return;
     this.#leaving.working += 1;
     this.#leaving.bytes += costOf(request);

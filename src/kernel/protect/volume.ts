@@ -18,6 +18,12 @@ export interface Volume {
   /** Whether `writeZeroes`, of any length, takes less time than writing as many bytes. */
   readonly fastZeroes: boolean;
 
+  /**
+   * Whether what has succeeded may be told now: a process that stood still since then may have lost the right to. Without
+   * it, always; `never`: the client is hung up on.
+   */
+  readonly mayTell?: () => 'now' | 'later' | 'never';
+
   /** Fills `into` from `offset` on; what was written before and replied to is in it. */
   read(offset: number, into: Buffer): Promise<void>;
   /** Resolves when a later read sees `data`, and with `durable` not before it has survived a crash. `data` may be used again after that. */

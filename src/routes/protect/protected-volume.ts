@@ -11,6 +11,7 @@ const MOST_ZEROES = 1 << 30;
 interface Sequencer {
   read(offset: number, into: Buffer): Promise<void>;
   submit(request: Request, answer: (error?: Error) => void): void;
+  mayTell?(): 'now' | 'later' | 'never';
 }
 
 /** A sequencer as a block device: every write gets its place in the order before it is answered. */
@@ -31,6 +32,8 @@ export class ProtectedVolume implements Volume {
   get size(): number {
     return this.#size();
   }
+
+  mayTell = (): 'now' | 'later' | 'never' => this.#sequencer.mayTell?.() ?? 'now';
 
   read(offset: number, into: Buffer): Promise<void> {
     return this.#sequencer.read(offset, into);

@@ -2,10 +2,12 @@
 import { closeSync, mkdirSync, openSync, readFileSync, truncateSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { Capture, closeRoots, openRoots } from '../../../src/adapters/linux-files/index.ts';
 import { CapturedCopy } from '../../files/captured-copy.ts';
 import { FILE_SYSTEMS, mountFresh } from '../../files/file-system.ts';
 import { Operator } from '../../files/model.ts';
 import { differences, python } from '../../files/move.ts';
+import { waitFor } from '../../servers/wait-for.ts';
 
 test.each(FILE_SYSTEMS)(
   'a store into a mapped page, which no event tells, is told by the trace, on %s',
@@ -285,3 +287,49 @@ test('rounds that are told of changes look at these alone, and our own state on 
   expect(last).toMatchObject(quiet);
   isFew(last);
 });
+
+test.each(FILE_SYSTEMS)(
+  'writes to a file that is written to all the time are told once, and the first one after that was asked for again, on %s',
+  async (kind) => {
+    await using source = await mountFresh(kind);
+    const file = join(source.dir, 'busy');
+    const fd = openSync(file, 'w');
+    writeSync(fd, 'a');
+    const roots = openRoots([{ source: source.dir, target: '/' }]);
+    const capture = new Capture(roots, { own: new Set(), trace: false, drainEveryMs: 1 });
+    const { counts } = capture;
+    try {
+      capture.take();
+      for (let round = 0; round < 40; round += 1) {
+        const before = counts.ignored;
+        const isIgnored = () => {
+          writeSync(fd, 'b', 0);
+          return counts.ignored > before;
+        };
+        await waitFor(isIgnored, { timeoutMs: 20_000, what: 'its writes to be left out' });
+        const { events } = counts;
+        for (let i = 0; i < 100; i += 1) writeSync(fd, 'c', 0);
+        expect(capture.take().written.size).toBe(1);
+        // One may have come before they were left out.
+        expect(counts.events - events).toBeLessThan(5);
+        // Asked for again, or at once, or with others before it: what is written from here on is told.
+        if (round % 2 === 0) expect(capture.take().written.size).toBe(0);
+        writeSync(fd, 'd', 0);
+        expect(capture.take().written.size).toBe(1);
+        // Told once already, and once more by what is taken last.
+        const { events: told } = counts;
+        writeSync(fd, 'e', 0);
+        await waitFor(() => counts.events > told, { timeoutMs: 20_000, what: 'the write to be told' });
+        writeSync(fd, 'f', 0);
+        expect(capture.take().written.size).toBe(1);
+        writeSync(fd, 'g', 0);
+        expect(capture.take().written.size).toBe(1);
+      }
+      expect(counts.lost).toBe(0);
+    } finally {
+      capture[Symbol.dispose]();
+      closeRoots(roots);
+      closeSync(fd);
+    }
+  },
+);

@@ -36,9 +36,15 @@ interface CaptureCounts {
   dirtied: number;
   /** How often something was lost, so that everything has to be looked at. */
   lost: number;
+  /** How often a file was written to so much that it was not told any more, up to the next round. */
+  ignored: number;
 }
 
 const DRAIN_EVERY_MS = 50;
+/** Of files that were written to all the time before: until their writes are left out again. */
+const DRAIN_SOON_MS = 5;
+/** Files on one file system whose writes are left out at the same time: the kernel keeps them in memory. */
+const MOST_IGNORED = 1_000;
 const RING_KIB = 4096;
 /** What was renamed beyond these is sent anew. */
 const MOST_RENAMED = 50_000;
@@ -54,12 +60,15 @@ interface Watched {
   readonly inodes: Set<Name>;
   /** Those of them that were written to. */
   readonly written: Set<Name>;
+  /** Those of them whose further writes are not told, and those of before: nothing of them is left to be known. */
+  ignored: Set<Name>;
+  wasIgnored: ReadonlySet<Name>;
   /** Names of what was renamed, by the inode. */
   readonly renamed: Map<Name, FileEvent['names'][number][]>;
 }
 
 export class Capture implements Disposable {
-  readonly counts: CaptureCounts = { events: 0, dirtied: 0, lost: 0 };
+  readonly counts: CaptureCounts = { events: 0, dirtied: 0, lost: 0, ignored: 0 };
   readonly #options: CaptureOptions;
   readonly #watched: Watched[] = [];
   readonly #roots: readonly SourceRoot[];
@@ -104,7 +113,9 @@ export class Capture implements Disposable {
 
   /** What may have changed since the last time, up to now. Whoever does not get it done puts it back. */
   take(): Changes {
-    this.#drain();
+    this.#hearWrites();
+    // From here on nothing may be left out: it would be missing the next time.
+    this.#drain(false);
     this.#orBlind(() => {
       if (this.#watch()) this.#lose('something was mounted or unmounted');
     });
@@ -141,6 +152,8 @@ export class Capture implements Disposable {
           names: new Map(),
           inodes: new Set(),
           written: new Set(),
+          ignored: new Set(),
+          wasIgnored: new Set(),
           renamed: new Map(),
         });
       } catch (error) {
@@ -151,9 +164,35 @@ export class Capture implements Disposable {
     return true;
   }
 
-  #drain(): void {
+  /**
+   * What was left out up to now is told to be written to; what comes from now on is told anew. This has to be before the
+   * last events are taken: a write is told after it is done, so that who looks at the file later finds it there.
+   */
+  #hearWrites(): void {
     this.#orBlind(() => {
-      for (const watched of this.#watched) watched.notify.drain((event) => this.#event(watched, event));
+      let isAny = false;
+      for (const watched of this.#watched) {
+        if (watched.ignored.size > 0) {
+          watched.notify.hearWrites();
+          isAny = true;
+        }
+        watched.wasIgnored = watched.ignored;
+        watched.ignored = new Set();
+      }
+      if (isAny) setTimeout(() => this.#drain(), DRAIN_SOON_MS).unref();
+    });
+  }
+
+  /** It is known that it was written to: that it was again says nothing more, until that is asked for. */
+  #ignore({ notify, ignored }: Watched, handle: Name): void {
+    if (ignored.has(handle) || ignored.size >= MOST_IGNORED || !notify.ignoreWrites(handle)) return;
+    ignored.add(handle);
+    this.counts.ignored += 1;
+  }
+
+  #drain(mayIgnore = true): void {
+    this.#orBlind(() => {
+      for (const watched of this.#watched) watched.notify.drain((event) => this.#event(watched, event, mayIgnore));
       const isComplete = this.#trace?.drain(this.#sink);
       if (isComplete === false) this.#lose('the trace of dirty pages lost some');
     });
@@ -169,7 +208,8 @@ export class Capture implements Disposable {
     }
   }
 
-  #event({ names, inodes, written, renamed }: Watched, event: FileEvent): void {
+  #event(watched: Watched, event: FileEvent, mayIgnore: boolean): void {
+    const { names, inodes, written, renamed, wasIgnored } = watched;
     this.counts.events += 1;
     if ((event.mask & MASK.OVERFLOW) !== 0) this.#lose('events of the file system were lost');
     // Only these say that a name means something else; with others the name is where it happened.
@@ -182,7 +222,11 @@ export class Capture implements Disposable {
       }
     if (event.inode === undefined) return;
     inodes.add(event.inode);
-    if ((event.mask & MASK.MODIFY) !== 0) written.add(event.inode);
+    if ((event.mask & MASK.MODIFY) !== 0) {
+      const isMuch = written.has(event.inode) || wasIgnored.has(event.inode);
+      if (mayIgnore && isMuch) this.#ignore(watched, event.inode);
+      written.add(event.inode);
+    }
     if ((event.mask & MASK.RENAME) === 0 || renamed.size > MOST_RENAMED) return;
     renamed.set(event.inode, [...(renamed.get(event.inode) ?? []), ...event.names]);
   }

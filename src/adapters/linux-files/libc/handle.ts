@@ -16,7 +16,12 @@ export function identityOfHandle(mountFd: number, handle: Name): string | undefi
 
 /** What a handle leads to by now. */
 export function statOfHandle(mountFd: number, handle: Name): Stat | undefined {
-  return unless(['ESTALE'], () => withFd(openHandle(mountFd, handle), statFd));
+  return withHandle(mountFd, handle, statFd);
+}
+
+/** Something with what a handle leads to, as a descriptor that can only be named; undefined when the inode is gone. */
+export function withHandle<T>(mountFd: number, handle: Name, work: (fd: number) => T): T | undefined {
+  return unless(['ESTALE'], () => withFd(openHandle(mountFd, handle), work));
 }
 
 function openHandle(mountFd: number, handle: Name): number {

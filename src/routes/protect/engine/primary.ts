@@ -126,7 +126,7 @@ export class Primary {
     this.store = new LocalStore(this, new Ring(parts.areas.ring), state);
     this.lanes = new Lanes(this);
     this.modes = new Modes(this, state.value.mode);
-    this.#answers = new Answers(() => this.parts.experiment?.ignoreLease === true || this.leadership.hasLease);
+    this.#answers = new Answers(() => this.#hasLease);
     const { leaseMs, beatMs, resendMs } = parts.settings;
     this.leadership = new Leadership(
       {
@@ -185,6 +185,16 @@ export class Primary {
 
   get settled(): number {
     return this.#settled;
+  }
+
+  get #hasLease(): boolean {
+    return this.parts.experiment?.ignoreLease === true || this.leadership.hasLease;
+  }
+
+  /** Of what was answered under the lease. */
+  mayTell(): 'now' | 'later' | 'never' {
+    if (this.leadership.isDeposed) return 'never';
+    return this.#hasLease ? 'now' : 'later';
   }
 
   receive(from: Role, message: Message): void {
