@@ -84,11 +84,14 @@ interface Tried {
 }
 
 const MOST_EVENTS = '/proc/sys/fs/fanotify/max_queued_events';
+const SMALL_QUEUE = 40;
 
 /** A queue of the kernel that holds almost nothing, for who is made meanwhile. */
 async function withSmallQueue<T>(work: () => Promise<T>): Promise<T> {
-  const most = readFileSync(MOST_EVENTS, 'utf8');
-  writeFileSync(MOST_EVENTS, '40');
+  const before = readFileSync(MOST_EVENTS, 'utf8');
+  // Another process that plays at the same time may have set it: what it is otherwise is the kernel's default.
+  const most = Number(before) === SMALL_QUEUE ? '16384' : before;
+  writeFileSync(MOST_EVENTS, String(SMALL_QUEUE));
   try {
     return await work();
   } finally {

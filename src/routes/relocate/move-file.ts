@@ -1,9 +1,10 @@
 /** What the source remembers of a move beside its catalog: which it is, and how much there was. */
 import { randomUUID } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Mapping } from '../../adapters/linux-files/index.ts';
 import { GodwitError } from '../../kernel/errors.ts';
+import { readDurable, writeDurably } from '../../state/index.ts';
 
 interface MoveFile {
   readonly version: 1;
@@ -18,12 +19,12 @@ interface MoveFile {
 export function openMove(stateDir: string, mappings: readonly Mapping[]): MoveFile {
   mkdirSync(stateDir, { recursive: true, mode: 0o700 });
   const path = join(stateDir, 'move.json');
-  if (!existsSync(path)) {
+  const known = readDurable<MoveFile>(path);
+  if (known === undefined) {
     const made: MoveFile = { version: 1, move: randomUUID(), mappings };
-    write(path, made);
+    writeDurably(path, made);
     return made;
   }
-  const known = JSON.parse(readFileSync(path, 'utf8')) as MoveFile;
   if (JSON.stringify(known.mappings) !== JSON.stringify(mappings)) {
     const had = known.mappings.map(({ source, target }) => `${source}=${target}`);
     throw new GodwitError('GW1003', `The move in ${stateDir} was begun with --map ${had.join(' --map ')}`, {
@@ -39,10 +40,5 @@ export function rememberTotal(
   move: MoveFile,
   found: { readonly total: { entries: number; bytes: number }; readonly isCopied: boolean },
 ): void {
-  write(join(stateDir, 'move.json'), { ...move, ...found });
-}
-
-function write(path: string, file: MoveFile): void {
-  writeFileSync(`${path}.new`, `${JSON.stringify(file)}\n`, { mode: 0o600 });
-  renameSync(`${path}.new`, path);
+  writeDurably(join(stateDir, 'move.json'), { ...move, ...found });
 }
