@@ -5,7 +5,7 @@ import { z } from 'zod';
 import { GodwitError } from '../kernel/errors.ts';
 import type { AdaptEvent, AdaptOptions } from '../routes/relocate/adapt/api.ts';
 import { paintOf, printJson, printLines, type Session } from './session.ts';
-import { adaptEventLine, adaptText } from './view/adapt-text.ts';
+import { adaptEventLine, adaptText, loadText } from './view/adapt-text.ts';
 
 const HARDWARE = z.strictObject({
   version: z.literal(1),
@@ -47,6 +47,21 @@ export function addAdapt(relocate: Command, session: Session, done: (exitCode: n
       const result = await route.adapt(optionsOf(flags), { signal: session.signal, onEvent });
       if (isJson) printJson(session, { type: 'result', result });
       else printLines(session, adaptText(result, paint));
+      done(0);
+    });
+
+  relocate
+    .command('load')
+    .description('Load the kernel of a moved system, so that `systemctl kexec` starts it without the firmware')
+    .requiredOption('--root <DIR>', 'Its root, with its file systems mounted as it is to have them')
+    .option('--dry-run', 'Say what would be started and load nothing')
+    .option('--json', 'Answer in JSON, for programs')
+    .addHelpText('after', '\nExample:\n  godwit relocate load --root /mnt/new && systemctl kexec')
+    .action(async (flags: Record<string, unknown>) => {
+      const route = await session.loadAdapt();
+      const result = route.load(String(flags['root']), flags['dryRun'] === true);
+      if (flags['json'] === true) printJson(session, { type: 'result', result });
+      else printLines(session, loadText(result));
       done(0);
     });
 

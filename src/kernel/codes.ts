@@ -325,6 +325,13 @@ export const CODES = {
     cause: 'The moved system configures other cards than the target has, or more than one.',
     remedy: 'Say it with --nic NAME=MAC for each; the message names both sides.',
   },
+  GW2415: {
+    title: 'The kernel of the moved system cannot be loaded',
+    disposition: 'operator',
+    cause:
+      'Its boot menu starts no Linux, or the running kernel refuses to load it: EPERM without the rights of root or where loading is switched off, ENOSYS where it cannot, EKEYREJECTED or ELIBBAD where only signed kernels are started.',
+    remedy: 'Restart the machine through its firmware in place of `systemctl kexec`; nothing else depends on this.',
+  },
   GW2421: {
     title: 'A rehearsal cannot be made here',
     disposition: 'operator',

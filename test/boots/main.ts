@@ -1,5 +1,5 @@
 /**
- * `npm run boots [-- --from CONTROLLER --to TARGET,… --at-rest]`, a target being CONTROLLER, CONTROLLER:uefi, or
+ * `npm run boots [-- --from CONTROLLER --to TARGET,… --at-rest --kexec TARGET]`, a target being CONTROLLER, CONTROLLER:uefi, or
  * CONTROLLER:uefi:lvm alone
  *
  * A Debian whose initramfs knows one disk controller is moved out of a running machine into another one, while it takes
@@ -13,7 +13,7 @@ import { cloudKernel } from './cloud-kernel.ts';
 import { controller, type Target, targetOf } from './controllers.ts';
 import { installTools } from './packages.ts';
 import type { PairResult } from './pair.ts';
-import { movedAtRest, type Run, relocated, tryTarget } from './run.ts';
+import { movedAtRest, type Run, relocated, tryKexec, tryTarget } from './run.ts';
 import { makeTools } from './tools.ts';
 import { makeWorkDir } from './work-dir.ts';
 
@@ -23,6 +23,8 @@ const { values } = parseArgs({
     // Into the first one it is moved by the receiver in that machine.
     to: { type: 'string', default: 'ahci:uefi,nvme,megasas' },
     'at-rest': { type: 'boolean', default: false },
+    // Started there by kexec as well; with --at-rest.
+    kexec: { type: 'string' },
   },
 });
 
@@ -32,6 +34,7 @@ const say = (line: string) =>
 
 async function* atRest(run: Run, targets: readonly Target[]): AsyncGenerator<PairResult> {
   const moved = await movedAtRest(run);
+  if (values.kexec !== undefined) wrong.push(...(await tryKexec(run, targetOf(values.kexec), moved)));
   for (const to of targets) yield await tryTarget(run, to, moved);
 }
 

@@ -30,6 +30,14 @@ export async function adaptThere(vm: Vm, login: Login, firmware: Hardware['firmw
   return [resultOf(await vm.ssh(login, adapt)), resultOf(await vm.ssh(login, adapt))];
 }
 
+/** Into the system on its disk, without the firmware. */
+export async function startByKexec(vm: Vm, login: Login): Promise<void> {
+  await vm.ssh(login, `${RELOCATE} load --root /mnt/new --json`);
+  await unmountTarget(vm, login);
+  await vm.ssh(login, "nohup sh -c 'sleep 1; systemctl kexec' > /dev/null 2>&1 &");
+  vm.becomesMoved();
+}
+
 /** Into the system on its disk, as far as the machine goes: one starts it anew. */
 export async function restart(vm: Vm, login: Login): Promise<void> {
   await unmountTarget(vm, login);

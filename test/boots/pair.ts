@@ -68,7 +68,10 @@ function refusalOf(from: Controller, to: Target): Refusal {
 }
 
 /** The system that came up is the one that was moved: host key (ssh refuses another), machine-id, name of the card, orders. */
-async function whatIsWrong(vm: Vm, { source, to, orders }: PairOptions): Promise<readonly string[]> {
+export async function whatIsWrong(
+  vm: Vm,
+  { source, to, orders }: Pick<PairOptions, 'source' | 'to' | 'orders'>,
+): Promise<readonly string[]> {
   const card = cardOf(to.controller.name);
   const words = 'cat /etc/machine-id /sys/class/net/ens3/address /etc/hostname; ls /sys/firmware; cat /proc/mounts';
   const told = await vm.ssh(source.login, words);

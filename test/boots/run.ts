@@ -10,9 +10,9 @@ import { type Controller, cardOf, SOURCE_CARD, type Target } from './controllers
 import type { Customer } from './customer.ts';
 import { makeDisk, mountDisk } from './disk.ts';
 import { type LiveMove, moveLive } from './move-live.ts';
-import { adaptThere, makeVolume, mountTarget, restart } from './own-machine.ts';
+import { adaptThere, makeVolume, mountTarget, restart, startByKexec } from './own-machine.ts';
 import { type OwnSystem, ownSystem } from './own-system.ts';
-import { type PairResult, runPair } from './pair.ts';
+import { type PairResult, runPair, whatIsWrong } from './pair.ts';
 import { type Source, sourceFor } from './source.ts';
 import { DISK_MEGABYTES } from './system.ts';
 import { mountTools, type Shares } from './tools.ts';
@@ -128,6 +128,27 @@ export async function tryTarget(run: Run, to: Target, { source, disk, orders }: 
   } catch (error) {
     const why = error instanceof Error ? (error.stack ?? error.message) : String(error);
     return { from: run.from.name, to: to.name, adapted: undefined, control: 'not tried', wrong: [...wrong, why] };
+  } finally {
+    rmSync(image, { force: true });
+  }
+}
+
+/** Out of the system that the machine runs until then, without the firmware: a restart would end this machine. */
+export async function tryKexec(run: Run, to: Target, { source, disk, orders }: Moved): Promise<readonly string[]> {
+  const image = join(run.dir, `${run.from.name}-${to.controller.name}-kexec.img`);
+  try {
+    await must('cp', ['--sparse=always', disk.image, image]);
+    const wrong = [...wrongAdaptation(await adaptHere(image, to))];
+    const own = await ownSystem();
+    await using vm = await ownMachine(run, to, image, own);
+    await mountTools(vm, own.login);
+    await mountTarget(vm, own.login, disk.root);
+    const before = vm.seconds;
+    await startByKexec(vm, own.login);
+    const outcome = await vm.outcome();
+    if (outcome.kind !== 'serves') return [...wrong, `by kexec it ${outcome.kind}: ${outcome.told}`];
+    run.say(`${run.from.name} → ${to.name}: by kexec it serves after ${(outcome.seconds - before).toFixed(1)} s`);
+    return [...wrong, ...(await whatIsWrong(vm, { source, to, orders }))];
   } finally {
     rmSync(image, { force: true });
   }

@@ -51,12 +51,18 @@ interface Ports {
   readonly receiver: number;
 }
 
+async function freePorts(): Promise<Ports> {
+  return { http: await pickFreePort(), ssh: await pickFreePort(), receiver: await pickFreePort() };
+}
+
 /** The receiver's port inside. */
 export const RECEIVER_PORT = 7070;
 const FIRMWARE = '/usr/share/OVMF';
 
 export class Vm implements AsyncDisposable {
-  readonly ports: Ports;
+  ports: Ports;
+  /** Those at the address of the moved system. */
+  readonly #moved: Ports;
   readonly #child: ChildProcess;
   readonly #options: VmOptions;
   readonly #startedAt = performance.now();
@@ -64,10 +70,11 @@ export class Vm implements AsyncDisposable {
   #isEnded = false;
   #stderr = '';
 
-  private constructor(options: VmOptions, ports: Ports) {
+  private constructor(options: VmOptions, ports: Ports, moved: Ports) {
     this.#options = options;
     this.ports = ports;
-    this.#child = spawn('qemu-system-x86_64', argumentsOf(options, ports), {
+    this.#moved = moved;
+    this.#child = spawn('qemu-system-x86_64', argumentsOf(options, ports, moved), {
       stdio: ['ignore', 'ignore', 'pipe'],
       // What it must not write to the image is written there.
       env: { ...process.env, TMPDIR: options.dir },
@@ -92,8 +99,12 @@ export class Vm implements AsyncDisposable {
   }
 
   static async start(options: VmOptions): Promise<Vm> {
-    const [http, ssh, receiver] = [await pickFreePort(), await pickFreePort(), await pickFreePort()];
-    return new Vm(options, { http, ssh, receiver });
+    return new Vm(options, await freePorts(), await freePorts());
+  }
+
+  /** From now on it is the moved system, at its address: it went there without a restart, which would have ended it. */
+  becomesMoved(): void {
+    this.ports = this.#moved;
   }
 
   get seconds(): number {
@@ -177,14 +188,12 @@ export class Vm implements AsyncDisposable {
   }
 }
 
-function argumentsOf(options: VmOptions, ports: Ports): readonly string[] {
+function argumentsOf(options: VmOptions, ports: Ports, moved: Ports): readonly string[] {
   const { dir, image, controller, card, firmware, own, shares = {} } = options;
-  const address = own === undefined ? ADDRESS : OWN_ADDRESS;
   const forward = [
-    [ports.http, 80],
-    [ports.ssh, 22],
-    [ports.receiver, RECEIVER_PORT],
-  ].map(([outside, inside]) => `hostfwd=tcp:127.0.0.1:${outside}-${address}:${inside}`);
+    ...forwards(ports, own === undefined ? ADDRESS : OWN_ADDRESS),
+    ...(own === undefined ? [] : forwards(moved, ADDRESS)),
+  ];
   const memory = Object.keys(shares).length === 0 ? '512' : '1024';
   const drive = `format=raw,cache=unsafe`;
   return [
@@ -209,6 +218,15 @@ function argumentsOf(options: VmOptions, ports: Ports): readonly string[] {
       `local,path=${path},mount_tag=${name},security_model=none,readonly=on,multidevs=remap`,
     ]),
   ];
+}
+
+function forwards({ http, ssh, receiver }: Ports, address: string): readonly string[] {
+  const pairs = [
+    [http, 80],
+    [ssh, 22],
+    [receiver, RECEIVER_PORT],
+  ];
+  return pairs.map(([outside, inside]) => `hostfwd=tcp:127.0.0.1:${outside}-${address}:${inside}`);
 }
 
 /** A firmware that remembers nothing. */

@@ -3,6 +3,7 @@ export { type MountedDisks, mountedDisks } from './disks.ts';
 export { freeze, refreshDevices } from './freeze.ts';
 export { isMasked, isThere, namesIn, readBytes, readText } from './inside-root.ts';
 export { kernelsOf, lackingModules, resolveDrivers } from './kernels.ts';
+export { loadKernel, startOf } from './kexec.ts';
 export { thisMachine } from './machine.ts';
 export { cardText, configuredCards, networkChanges } from './network.ts';
 export { AdaptationRecord, RECORD } from './record.ts';

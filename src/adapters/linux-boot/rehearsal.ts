@@ -9,6 +9,7 @@ import { GodwitError } from '../../kernel/errors.ts';
 import { isThere, namesIn, placeOfContent, readText } from './inside-root.ts';
 import { kernelsOf, lackingModules } from './kernels.ts';
 import { type StaticAddress, staticAddresses } from './text/addresses.ts';
+import { firstEntry } from './text/menu.ts';
 import { runInView } from './view.ts';
 
 /** What QEMU has. */
@@ -116,13 +117,8 @@ export async function makeStart(
 /** Words that the moved system's own menu gives its kernel, but for disks and consoles. */
 export function kernelWords(root: string): readonly string[] {
   const menu = readText(root, 'boot/grub/grub.cfg') ?? '';
-  const [, words = ''] = /^\s*linux\S*\s+\S+\s+(.*)$/m.exec(menu) ?? [];
-  return words
-    .split(/\s+/)
-    .filter(
-      (word) =>
-        word !== '' && !/^(?:(?:root|rootflags|resume|console|cryptdevice)=|\$|(?:ro|rw|quiet|splash)$)/.test(word),
-    );
+  const isOwn = /^(?:(?:root|rootflags|resume|console|cryptdevice)=|(?:ro|rw|quiet|splash)$)/;
+  return (firstEntry(menu)?.words ?? []).filter((word) => !isOwn.test(word));
 }
 
 /** Addresses of version 4 that the moved system gives itself. */

@@ -15,6 +15,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { parseMounts } from './disks.ts';
 import { isThere, place, readText } from './inside-root.ts';
 import { lackingModules } from './kernels.ts';
+import { loadKernel, startOf } from './kexec.ts';
 import { configuredCards, networkChanges } from './network.ts';
 import { AdaptationRecord, RECORD } from './record.ts';
 
@@ -143,4 +144,27 @@ test('what an initramfs lacks, whatever its modules are packed with', () => {
   const listing =
     'usr/lib/modules/6.1/kernel/drivers/ata/ahci.ko\nx/megaraid_sas.ko.zst\nx/virtio-blk.ko.xz\nx/nvme.conf\n';
   expect(lackingModules(listing, ['ahci', 'megaraid_sas', 'virtio_blk', 'nvme'])).toEqual(['nvme']);
+});
+
+test('what the menu starts is found with and without a file system for /boot, through links of the moved system', () => {
+  mkdirSync(join(root, 'boot/grub'), { recursive: true });
+  const menu = (kernel: string) =>
+    writeFileSync(
+      join(root, 'boot/grub/grub.cfg'),
+      `menuentry 'x' {\n  linux ${kernel} root=UUID=u ro\n  initrd /i\n}\n`,
+    );
+  writeFileSync(join(root, 'boot/vmlinuz-1'), 'no kernel');
+  writeFileSync(join(root, 'i'), '');
+  symlinkSync('vmlinuz-1', join(root, 'boot/vmlinuz'));
+  const start = { kernel: join(root, 'boot/vmlinuz-1'), initramfs: join(root, 'i'), words: 'root=UUID=u ro' };
+  for (const kernel of ['/boot/vmlinuz-1', '/boot/vmlinuz', '/vmlinuz']) {
+    menu(kernel);
+    expect(startOf(root)).toEqual(start);
+  }
+  // Whatever the system says to that, it is not loaded, and told with its code.
+  expect(() => loadKernel(start)).toThrow(expect.objectContaining({ code: 'GW2415' }));
+  menu('/boot/vmlinuz-2');
+  expect(() => startOf(root)).toThrow(expect.objectContaining({ code: 'GW2415' }));
+  rmSync(join(root, 'boot/grub'), { recursive: true });
+  expect(() => startOf(root)).toThrow(expect.objectContaining({ code: 'GW2415' }));
 });

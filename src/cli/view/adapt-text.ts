@@ -1,7 +1,7 @@
 /** What an adaptation did, for people. */
 
 import { printable } from '../../routes/migrate/report/format.ts';
-import type { AdaptEvent, AdaptResult } from '../../routes/relocate/adapt/api.ts';
+import type { AdaptEvent, AdaptResult, LoadResult } from '../../routes/relocate/adapt/api.ts';
 import type { Paint } from '../paint.ts';
 
 export function adaptEventLine(event: AdaptEvent, paint: Paint): readonly string[] {
@@ -31,6 +31,15 @@ export function adaptText(result: AdaptResult, paint: Paint): readonly string[] 
   else if (result.changes.length === 0 && result.commands.length === 0) lines.push('Nothing to change: it is adapted.');
   else lines.push(`${result.changes.length} files changed; what they were is in ${printable(result.record)} (--undo).`);
   return lines;
+}
+
+export function loadText({ dryRun, kernel, initramfs, words }: LoadResult): readonly string[] {
+  return [
+    `Kernel: ${printable(kernel)}`,
+    `Initramfs: ${initramfs === undefined ? 'none' : printable(initramfs)}`,
+    `Words: ${printable(words)}`,
+    dryRun ? 'Nothing was loaded (--dry-run).' : 'Loaded. `systemctl kexec` stops this system and starts it.',
+  ];
 }
 
 function changeLines(path: string, notes: readonly string[], paint: Paint): readonly string[] {

@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import { rewriteCrypttab } from './crypttab.ts';
 import { ifupdownNames } from './ifupdown.ts';
 import { rewriteGrubDefaults, rewriteResume, withModules } from './kernel-words.ts';
+import { firstEntry } from './menu.ts';
 import { netplanCards, rewriteNetplan } from './netplan.ts';
 import { distributionOf } from './os-release.ts';
 import { networkdCards, networkManagerCards, plainMac, rewriteMatches } from './sections.ts';
@@ -104,4 +105,28 @@ test('distributions by name', () => {
 test('addresses of cards', () => {
   expect(plainMac('52-54-00-AA-BB-CC')).toBe('52:54:00:aa:bb:cc');
   expect(plainMac('52:54:00')).toBeUndefined();
+});
+
+test('of a menu the first entry that starts a Linux, without what only GRUB knows', () => {
+  const entry = (kernel: string) => `menuentry 'A' --class os $menuentry_id_option 'x' {
+\tif [ x$grub_platform = xxen ]; then insmod xzio; fi
+\techo\t'Loading Linux ...'
+\tlinux\t${kernel} root=UUID=u-1 ro  quiet $vt_handoff
+\tinitrd\t/boot/initrd.img-6.1
+}
+`;
+  const first = {
+    kernel: '/boot/vmlinuz-6.1',
+    initramfs: ['/boot/initrd.img-6.1'],
+    words: ['root=UUID=u-1', 'ro', 'quiet'],
+  };
+  const menu = `set timeout=5\n${entry('/boot/vmlinuz-6.1')}submenu 'more' {\n${entry('/boot/vmlinuz-5.10')}}\n`;
+  expect(firstEntry(menu)).toEqual(first);
+  expect(firstEntry(`menuentry 'bare' {\n  linux /vmlinuz\n}\n`)).toEqual({
+    kernel: '/vmlinuz',
+    initramfs: [],
+    words: [],
+  });
+  expect(firstEntry("menuentry 'memtest' {\n  multiboot /memtest\n}\n")).toBeUndefined();
+  expect(firstEntry('')).toBeUndefined();
 });

@@ -51,6 +51,17 @@ export interface UndoResult {
   readonly restored: readonly string[];
 }
 
+export interface LoadResult {
+  readonly version: 1;
+  readonly command: 'load';
+  readonly dryRun: boolean;
+  readonly root: string;
+  readonly kernel: string;
+  readonly initramfs: string | undefined;
+  /** What the kernel is told. */
+  readonly words: string;
+}
+
 export type AdaptEvent =
   | { readonly type: 'event'; readonly kind: 'changed'; readonly path: string; readonly notes: readonly string[] }
   | { readonly type: 'event'; readonly kind: 'runs'; readonly command: string };
@@ -64,6 +75,8 @@ export interface AdaptHooks {
 export interface AdaptRoute {
   adapt(options: AdaptOptions, hooks: AdaptHooks): Promise<AdaptResult>;
   undo(root: string): UndoResult;
+  /** Hands the kernel of a moved system to the one that runs, for `systemctl kexec`. */
+  load(root: string, isDryRun: boolean): LoadResult;
   /** The machine that this runs on, as far as the disks of these devices need it; all disks where none is named. */
   hardware(devices: readonly string[]): Promise<Hardware>;
 }

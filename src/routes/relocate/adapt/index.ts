@@ -1,7 +1,13 @@
 import { realpathSync } from 'node:fs';
-import { AdaptationRecord, type Hardware, thisMachine } from '../../../adapters/linux-boot/index.ts';
+import {
+  AdaptationRecord,
+  type Hardware,
+  loadKernel,
+  startOf,
+  thisMachine,
+} from '../../../adapters/linux-boot/index.ts';
 import { adapt } from './adapt.ts';
-import type { UndoResult } from './api.ts';
+import type { LoadResult, UndoResult } from './api.ts';
 
 export { adapt };
 
@@ -9,6 +15,14 @@ export { adapt };
 export function undo(given: string): UndoResult {
   const root = realpathSync(given);
   return { version: 1, command: 'adapt --undo', root, restored: new AdaptationRecord(root).undo() };
+}
+
+/** Hands the kernel that its menu starts first to the kernel that runs: `systemctl kexec` starts it then. */
+export function load(given: string, isDryRun: boolean): LoadResult {
+  const root = realpathSync(given);
+  const start = startOf(root);
+  if (!isDryRun) loadKernel(start);
+  return { version: 1, command: 'load', dryRun: isDryRun, root, ...start };
 }
 
 export function hardware(devices: readonly string[]): Promise<Hardware> {
