@@ -20,7 +20,7 @@ const failures: string[] = [];
 const parts: string[] = [];
 /** Chaos runs and kill storms that fit into CI's time beside the suite. */
 const CHAOS_RUNS = 5;
-const STORMS = 50;
+const STORMS = 40;
 /** Simulated schedules of `protect`, and storms over its real processes. */
 const SCHEDULES = 10_000;
 const PROTECT_STORMS = 4;
@@ -195,7 +195,7 @@ await part('storms', () => storms('test/storms/main.ts', STORMS, '--jobs', '4'))
 await part('protect: schedules', schedules);
 await part('protect: storms', () => storms('test/protect-storms/main.ts', PROTECT_STORMS));
 await part('relocate: boots', boots);
-await part('relocate: model', () => storms('test/files/main.ts', FILE_RUNS));
+await part('relocate: model', () => storms('test/files/main.ts', FILE_RUNS, '--jobs', '4'));
 await check('npm', ['run', 'demo', '--silent', '--', '--json'], 6 * 60_000);
 await check('npm', ['run', 'demo:protect', '--silent', '--', '--json'], 6 * 60_000);
 await check('npm', ['run', 'demo:relocate', '--silent', '--', '--json'], 4 * 60_000);
