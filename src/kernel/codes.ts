@@ -40,7 +40,8 @@ export const CODES = {
     title: 'No such run',
     disposition: 'operator',
     cause: 'The state directory holds no run of that name.',
-    remedy: 'Check --state and --run; `godwit migrate status` without --run lists the runs of a state directory.',
+    remedy:
+      'Check --state, and --run where there is one: `godwit migrate status` without it lists the runs of a state directory.',
   },
   GW1003: {
     title: 'The run was started with other options',
@@ -361,7 +362,7 @@ export const CODES = {
     title: 'A fault did not pass in the time allowed',
     disposition: 'operator',
     cause: 'A passing fault was repeated until the deadline (--retry-for) and did not go away.',
-    remedy: 'Mend what the cause names, then `godwit migrate run` again: it goes on from the last checkpoint.',
+    remedy: 'Mend what the cause names, then run the same command again: it goes on from the last checkpoint.',
   },
   GW4001: {
     title: 'The source no longer has the changes needed',
@@ -725,13 +726,13 @@ export const CODES = {
     title: 'Stopped on request',
     disposition: 'aborted',
     cause: 'A signal, `pause` or `cancel` ended the work. The state is checkpointed.',
-    remedy: '`godwit migrate run` or `resume` goes on.',
+    remedy: 'The same command again goes on where it was stopped; a migration also by `godwit migrate resume`.',
   },
   GW9001: {
     title: 'A bug in Godwit',
     disposition: 'fatal',
     cause: 'Something happened that the code rules out.',
-    remedy: "Please report it with the message and the run's report.json. The source is untouched.",
+    remedy: "Please report it with the message and, of a migration, the run's report.json. The source is untouched.",
   },
   GW9002: {
     title: 'The state was written by a newer Godwit',

@@ -1,7 +1,7 @@
 export { runInside } from './chroot.ts';
 export { type MountedDisks, mountedDisks } from './disks.ts';
 export { freeze, refreshDevices } from './freeze.ts';
-export { isMasked, isThere, namesIn, readBytes, readText } from './inside-root.ts';
+export { isMasked, isThere, namesIn, readBytes, readText, rootOf } from './inside-root.ts';
 export { kernelsOf, lackingModules, resolveDrivers } from './kernels.ts';
 export { loadKernel, startOf } from './kexec.ts';
 export { thisMachine } from './machine.ts';

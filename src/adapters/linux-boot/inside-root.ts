@@ -1,9 +1,19 @@
 /** Paths of a moved system, which must never lead to files of the machine that adapts it. */
-import { lstatSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { lstatSync, readdirSync, readFileSync, readlinkSync, realpathSync, statSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import { GodwitError } from '../../kernel/errors.ts';
 
 const MOST_LINKS = 40;
+
+/**
+ * The directory that somebody gave as the root of a moved system, without links.
+ * @throws GodwitError GW1001
+ */
+export function rootOf(given: string): string {
+  if (!lstatSync(given, { throwIfNoEntry: false }) || !statSync(given).isDirectory())
+    throw new GodwitError('GW1001', `--root ${given} is no directory`);
+  return realpathSync(given);
+}
 
 /** Where `path` is, with every link on the way followed as the moved system would; the last name itself is not. */
 export function place(root: string, path: string): string {

@@ -1,6 +1,7 @@
 /** What this machine is, as its kernel tells in /sys. */
 import { existsSync, readdirSync, readFileSync, realpathSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import { GodwitError } from '../../kernel/errors.ts';
 import { run } from './run.ts';
 import type { Hardware, Nic } from './target.ts';
 
@@ -42,9 +43,17 @@ function wholeDisks(): readonly string[] {
   return namesIn('/sys/block').filter((name) => existsSync(`/sys/block/${name}/device`));
 }
 
+/** As the kernel calls it, whatever link leads to it. */
+function nameOf(device: string): string {
+  const name = existsSync(device) ? basename(realpathSync(device)) : undefined;
+  if (name === undefined || !existsSync(`/sys/class/block/${name}`))
+    throw new GodwitError('GW1001', `${device} is no disk of this machine`);
+  return name;
+}
+
 /** The machine that this runs on, as far as the disks below `devices` need it. */
 export async function thisMachine(devices: readonly string[]): Promise<Hardware> {
-  const given = devices.length > 0 ? devices.map((device) => basename(realpathSync(device, 'utf8'))) : wholeDisks();
+  const given = devices.length > 0 ? devices.map(nameOf) : wholeDisks();
   const disks = new Set(given.flatMap(disksBelow));
   const drivers = new Set([...disks].flatMap((disk) => [...aliasesAbove(realpathSync(disk))]));
   const nics = namesIn('/sys/class/net').flatMap((name): readonly Nic[] => {

@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import { realpathSync } from 'node:fs';
 import {
   AdaptationRecord,
   distributionOf,
@@ -12,6 +11,7 @@ import {
   RECORD,
   readText,
   resolveDrivers,
+  rootOf,
   runInside,
   thisMachine,
 } from '../../../adapters/linux-boot/index.ts';
@@ -24,7 +24,7 @@ import { type FileChange, fileChanges } from './texts.ts';
 
 /** Makes a moved Debian or Ubuntu boot on other hardware. Whatever bars it is said before anything is changed. */
 export async function adapt(options: AdaptOptions, hooks: AdaptHooks): Promise<AdaptResult> {
-  const root = realpathSync(options.root);
+  const root = rootOf(options.root);
   if (root === '/')
     throw new GodwitError('GW1001', '--root / is the running system; the moved one is mounted elsewhere');
   const distribution = distributionOf(readText(root, 'etc/os-release') ?? '');

@@ -2,7 +2,7 @@
  * Boots a copy-on-write clone of the staging root in a virtual machine that
  * nothing gets out of, while the source runs, and asks its services.
  */
-import { accessSync, constants, mkdirSync, realpathSync, rmSync, statSync } from 'node:fs';
+import { accessSync, constants, mkdirSync, rmSync, statSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import {
@@ -13,6 +13,7 @@ import {
   type RehearsalStart,
   readText,
   refreshDevices,
+  rootOf,
 } from '../../../adapters/linux-boot/index.ts';
 import { type Accelerator, cloneDevice, type Forward, Machine, missingPrograms } from '../../../adapters/qemu/index.ts';
 import { GodwitError, throwIfAborted } from '../../../kernel/errors.ts';
@@ -28,7 +29,7 @@ const LEFT_OVER = ['start', 'start.view', 'monitor', 'told.log', 'errors'];
 
 export async function rehearse(options: RehearseOptions, hooks: RehearseHooks): Promise<RehearseResult> {
   const startedAt = performance.now();
-  const root = realpathSync(options.root);
+  const root = rootOf(options.root);
   const distribution = await check(root, options);
   const disks = await mountedDisks(root, []);
   planClone(root, disks, options);
