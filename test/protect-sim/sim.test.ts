@@ -15,6 +15,11 @@ test.each(STORIES)(
   120_000,
 );
 
+/** Found among 10^5: a storm of messages that let no time pass, and a giving back that waited longer each time. */
+test.each([79_541, 11_077])('what failed once keeps every promise (seed %i)', async (seed) => {
+  expect((await runSchedule({ seed, mounted: seed % 2 === 0 })).failure).toBeUndefined();
+});
+
 test.each(STORIES)(
   'with the area of the auxiliary mounted, schedules of the story %s keep every promise',
   async (story) => {

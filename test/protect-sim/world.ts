@@ -20,6 +20,9 @@ export interface Network {
   readonly doubled: number;
 }
 
+/** Many times what the longest schedule needs. */
+const MOST_EVENTS = 300_000;
+
 export class World {
   readonly random: Random;
   readonly network: Network;
@@ -73,6 +76,8 @@ export class World {
       }
       pop(this.#events);
       this.now = next.at;
+      // Messages that make more of themselves let no time pass.
+      if (this.#order > MOST_EVENTS) this.fail(`more than ${MOST_EVENTS} events: it never ends`);
       next.act();
       if (this.awaiting > 0) this.resolved = true;
       while (this.resolved) {

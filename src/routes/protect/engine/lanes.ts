@@ -28,6 +28,8 @@ export class Lanes {
   #toldSettled = 0;
   /** What the DR said last. */
   #stale = false;
+  /** When it was told last to go on at the ring's tail. */
+  #restartedAt = Number.NEGATIVE_INFINITY;
 
   constructor(primary: Primary) {
     this.#primary = primary;
@@ -39,6 +41,7 @@ export class Lanes {
   begin(head: number): void {
     const { sequence } = this.#primary.history.base;
     this.#order.begin(head, sequence);
+    this.#restartedAt = Number.NEGATIVE_INFINITY;
     this.#share.begin(head);
     this.#sent.clear();
     this.#sentBytes = 0;
@@ -71,6 +74,7 @@ export class Lanes {
     this.#data = sequence;
     this.#dataNext = sequence + 1;
     this.#order.begin(sequence + 1, sequence);
+    this.#restartedAt = Number.NEGATIVE_INFINITY;
     this.#share.changed(sequence + 1, history.last.sequence);
   }
 
@@ -154,14 +158,14 @@ export class Lanes {
     const before = this.#order.acked;
     this.#stale = stale;
     if (history.holds(released.sequence, released.crc)) this.#released = Math.max(this.#released, released.sequence);
-    if (history.holds(last.sequence, last.crc)) {
+    // Only where the primary went on without the DR; or this is old news, which the DR knows better.
+    const isBehind = Math.max(this.#released, released.sequence) < history.base.sequence;
+    if (isBehind && !this.#primary.dirty.isEmpty) this.#sendRestart();
+    else if (history.holds(last.sequence, last.crc)) {
       if (missing) this.#order.goTo(last.sequence);
       else this.#order.confirm(last.sequence);
     } else if (missing) this.#order.goTo(history.base.sequence);
     this.#share.changed(before + 1, this.#order.acked);
-    // Only where the primary went on without the DR; or this is old news, which the DR knows better.
-    if (Math.max(this.#released, released.sequence) < history.base.sequence && !this.#primary.dirty.isEmpty)
-      this.#sendRestart();
     if (this.#released > history.base.sequence) this.#primary.store.roomWanted();
   }
 
@@ -225,12 +229,18 @@ export class Lanes {
     parts.link.send('dr', { type: 'order', epoch: leadership.epoch, records, settled: mark });
   }
 
-  /** What the DR lacks is not in the ring any more: it goes on at its tail, and gets the rest by `resync`. */
+  /**
+   * What the DR lacks is not in the ring any more: it goes on at its tail, and gets the rest by `resync`. Of what it has
+   * after that nothing counts before it has. Now and then only: it answers each time, and is behind until it has done so.
+   */
   #sendRestart(): void {
     const { history, leadership, parts } = this.#primary;
     const { base: restart } = history;
     const until = history.last.sequence;
     this.#order.goTo(restart.sequence);
+    const elapsed = parts.ticker.elapsed();
+    if (elapsed - this.#restartedAt < parts.settings.resendMs / 2) return;
+    this.#restartedAt = elapsed;
     const settled = { sequence: 0, crc: 0 };
     const { epoch } = leadership;
     parts.link.send('dr', { type: 'order', epoch, records: Buffer.alloc(0), settled, restart: { ...restart, until } });
