@@ -30,12 +30,12 @@ export function wrongWith(result: HiveKey, { source, target, files }: RandomPair
     const set = path.split('\\')[0]!;
     const general = adapted.has(set) ? path.replace(set, 'SET') : path;
     const family = FAMILIES.exec(general)?.[0];
-    if (family !== undefined && theirs.has(family.replace('SET', targetSet))) {
-      return { table: theirs, at: general.replace('SET', targetSet) };
+    if (family !== undefined && theirs.has(inSet(family, targetSet))) {
+      return { table: theirs, at: inSet(general, targetSet) };
     }
     const service = /^SET\\SERVICES\\([^\\]+)/.exec(general)?.[1];
     if (service !== undefined && isTheirs(service, set))
-      return { table: theirs, at: general.replace('SET', targetSet) };
+      return { table: theirs, at: inSet(general, targetSet) };
     return { table: ours, at: path };
   };
   const found = tableOf(result);
@@ -78,6 +78,11 @@ interface Places {
   readonly theirs: Table;
   readonly set: string;
   readonly targetSet: string;
+}
+
+/** Names of other keys may have these letters, too. */
+function inSet(general: string, set: string): string {
+  return general.replace(/^SET(?=\\|$)/, set);
 }
 
 /** A value as it must be in the result: filters without the dead, tools switched off. */
