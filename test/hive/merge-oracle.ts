@@ -34,8 +34,7 @@ export function wrongWith(result: HiveKey, { source, target, files }: RandomPair
       return { table: theirs, at: inSet(general, targetSet) };
     }
     const service = /^SET\\SERVICES\\([^\\]+)/.exec(general)?.[1];
-    if (service !== undefined && isTheirs(service, set))
-      return { table: theirs, at: inSet(general, targetSet) };
+    if (service !== undefined && isTheirs(service, set)) return { table: theirs, at: inSet(general, targetSet) };
     return { table: ours, at: path };
   };
   const found = tableOf(result);
