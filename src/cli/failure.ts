@@ -26,6 +26,7 @@ function asGodwitError(error: unknown): GodwitError {
   }
   if (isAborted(error)) return new GodwitError('GW8001', 'Stopped on request', { cause: error });
   const message = error instanceof Error ? error.message : String(error);
+  if (isRefusal(error)) return new GodwitError('GW1010', message, { cause: error });
   const where =
     error instanceof Error && error.stack
       ? error.stack
@@ -34,6 +35,30 @@ function asGodwitError(error: unknown): GodwitError {
           .map((line) => line.trim())
       : [];
   return new GodwitError('GW9001', message, { details: { where }, cause: error });
+}
+
+const REFUSALS: ReadonlySet<unknown> = new Set([
+  ...[
+    'ENOENT',
+    'ENOTDIR',
+    'EISDIR',
+    'EEXIST',
+    'ENOTEMPTY',
+    'ENAMETOOLONG',
+    'ELOOP',
+    'ENXIO',
+    'ENODEV',
+    'ETXTBSY',
+    'EBUSY',
+  ],
+  ...['EACCES', 'EPERM', 'EROFS', 'EADDRINUSE', 'EADDRNOTAVAIL', 'EINVAL'],
+]);
+
+/** Of the system, about something that has a name: rather a wrong option than a wrong program. */
+function isRefusal(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  const { code, path, address } = error as { code?: unknown; path?: unknown; address?: unknown };
+  return REFUSALS.has(code) && (path !== undefined || address !== undefined);
 }
 
 export function failureText(failure: Failure, paint: Paint): string {

@@ -222,6 +222,9 @@ describe('godwit', () => {
     [new GodwitError('GW8001', 'stopped'), 130, 'GW8001'],
     [new DOMException('x', 'AbortError'), 130, 'GW8001'],
     [new TypeError('oops'), 70, 'GW9001'],
+    [Object.assign(new Error('ENOENT: open /x'), { code: 'ENOENT', path: '/x' }), 2, 'GW1010'],
+    [Object.assign(new Error('EADDRINUSE'), { code: 'EADDRINUSE', address: '1.2.3.4' }), 2, 'GW1010'],
+    [Object.assign(new Error('EINVAL'), { code: 'EINVAL' }), 70, 'GW9001'],
   ])('%s ends with its class', async (error, code, name) => {
     const answer = await godwit(['migrate', 'pause', '--json'], { command: () => Promise.reject(error) });
     expect(answer.code).toBe(code);

@@ -89,6 +89,13 @@ export const CODES = {
     remedy:
       'Mend what the message names (free space, more memory), then repeat the command: it begins with a new snapshot. Nothing in the database was changed.',
   },
+  GW1010: {
+    title: 'The system refuses a file or an address',
+    disposition: 'operator',
+    cause:
+      'A file, directory, socket or address that the command needs is not there, in use, or not permitted; most often an option names it.',
+    remedy: 'Correct what the message names, or its rights. If nothing you said names it, please report it.',
+  },
   GW1201: {
     title: 'A volume cannot be offered',
     disposition: 'operator',
