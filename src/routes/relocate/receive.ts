@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Address, type Channel, listen, parseAddress, receive, toText } from '../../adapters/linux-files/index.ts';
 import { decompressZstd } from '../../adapters/mongodb/medium/zstd.ts';
@@ -10,6 +10,9 @@ import { targetServices } from './target-services.ts';
 
 /** Listens, and serves one source after another until it is stopped, or, with `once`, until one has said goodbye. */
 export async function serve(options: ReceiveOptions, hooks: ReceiveHooks): Promise<ReceiveResult> {
+  // It is made when a source comes; what it cannot be is known now.
+  if (statSync(options.root, { throwIfNoEntry: false })?.isDirectory() === false)
+    throw new GodwitError('GW1001', `--root ${options.root} is no directory`);
   mkdirSync(options.state, { recursive: true, mode: 0o700 });
   using _lock = acquireLock(
     { lock: join(options.state, 'lock.db'), lockOwner: join(options.state, 'owner.pid') },
