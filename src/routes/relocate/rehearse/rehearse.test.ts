@@ -61,7 +61,8 @@ test('the clone has the files, cards and disks that QEMU has, and each device on
   put('etc/fstab', 'UUID=old / btrfs subvol=@ 0 0\nUUID=gone /data ext4 defaults 0 2\n');
   put('etc/crypttab', 'c UUID=cccc none luks\n');
   put('etc/network/interfaces', 'iface ens3 inet static\n  address 10.9.8.7/24\niface ens4 inet dhcp\n');
-  put('boot/grub/grub.cfg', '\tlinux /vmlinuz root=UUID=old ro quiet mitigations=off resume=/dev/sda5\n');
+  const linux = '\tlinux /vmlinuz root=UUID=old ro quiet mitigations=off resume=/dev/sda5\n';
+  put('boot/grub/grub.cfg', `menuentry 'Debian' {\n${linux}}\n`);
   const { laid, network, words, devices, mounts } = planClone(root, disks, options(['tcp:80', 'exec:true']));
   const text = (path: string) => {
     const found = laid.find((one) => one.path === path);
