@@ -98,22 +98,27 @@ export function controller(name: string): Controller {
 
 /** What a moved system is to boot on. */
 export interface Target {
-  /** As one writes it: `ahci`, `nvme:uefi`, `ahci:uefi:lvm`. */
+  /** As one writes it: `ahci`, `nvme:uefi`, `ahci:uefi:raid:lvm`. */
   readonly name: string;
   readonly controller: Controller;
   readonly firmware: Hardware['firmware'];
-  /** Its root is a logical volume. */
-  readonly isLvm: boolean;
+  /** What its root is made of above the partition, from below. */
+  readonly layers: readonly Layer[];
 }
+
+const LAYERS = ['raid', 'lvm'] as const;
+/** A mirror (of one disk: the machines have one), a logical volume. */
+export type Layer = (typeof LAYERS)[number];
 
 export function targetOf(name: string): Target {
   const [first = '', ...words] = name.split(':');
-  for (const word of words) if (word !== 'uefi' && word !== 'lvm') throw new Error(`${word} is neither uefi nor lvm`);
+  for (const word of words)
+    if (!['uefi', ...LAYERS].includes(word)) throw new Error(`${word} is neither uefi nor ${LAYERS.join(' nor ')}`);
   return {
     name,
     controller: controller(first),
     firmware: words.includes('uefi') ? 'uefi' : 'bios',
-    isLvm: words.includes('lvm'),
+    layers: LAYERS.filter((layer) => words.includes(layer)),
   };
 }
 

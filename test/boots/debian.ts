@@ -11,7 +11,7 @@ const MIRROR = process.env['GODWIT_DEBIAN_MIRROR'] ?? 'http://deb.debian.org/deb
 type Kernel = 'linux-image-amd64' | 'linux-image-cloud-amd64';
 
 const PACKAGES = [
-  'systemd-sysv,udev,kmod,iproute2,ifupdown,busybox,openssh-server,libstdc++6,lvm2',
+  'systemd-sysv,udev,kmod,iproute2,ifupdown,busybox,openssh-server,libstdc++6,lvm2,mdadm',
   'initramfs-tools,zstd,grub-pc,grub-efi-amd64-bin,nbd-client',
 ].join(',');
 

@@ -1,6 +1,6 @@
 /**
- * `npm run boots [-- --from CONTROLLER --to TARGET,… --at-rest --kexec TARGET]`, a target being CONTROLLER, CONTROLLER:uefi, or
- * CONTROLLER:uefi:lvm alone
+ * `npm run boots [-- --from CONTROLLER --to TARGET,… --at-rest --kexec TARGET]`, a target being CONTROLLER or
+ * CONTROLLER:uefi; the first one, if it is not at rest, also CONTROLLER:uefi:lvm, :raid or both
  *
  * A Debian whose initramfs knows one disk controller is moved out of a running machine into another one, while it takes
  * orders, and boots there at the address that it had; then on the other targets. Exit code 1 when anything is not as it

@@ -1,6 +1,7 @@
 /** A target machine that runs a system of its own, before it becomes the moved one: what is done there to the target's disk. */
 import type { Hardware } from '../../src/adapters/linux-boot/index.ts';
 import type { AdaptResult } from '../../src/routes/relocate/adapt/api.ts';
+import type { Layer } from './controllers.ts';
 import type { Login } from './source.ts';
 import { RELOCATE, resultOf } from './tools.ts';
 import type { Vm } from './vm.ts';
@@ -9,13 +10,18 @@ export async function mountTarget(vm: Vm, login: Login, root: string): Promise<v
   await vm.ssh(login, `mkdir -p /mnt/new && mount ${root} /mnt/new`);
 }
 
-/** In place of the empty root: an empty root that is a logical volume. */
-export async function makeVolume(vm: Vm, login: Login, root: string): Promise<string> {
-  const made = `set -e
-at=$(findfs ${root}) && wipefs -qa $at && pvcreate -qff -y $at && vgcreate -q shop $at
-lvcreate -qy -n root -l 100%FREE shop && mkfs.ext4 -q /dev/shop/root`;
-  await vm.ssh(login, made);
-  return '/dev/shop/root';
+/** How each layer is put on the device `$at`, which it becomes itself. */
+const MAKE: Readonly<Record<Layer, string>> = {
+  raid: 'mdadm --quiet --create /dev/md0 --run --force --level=1 --raid-devices=1 --metadata=1.2 $at; at=/dev/md0',
+  lvm: 'pvcreate -qff -y $at; vgcreate -q shop $at; lvcreate -qy -n root -l 100%FREE shop; at=/dev/shop/root',
+};
+
+/** In place of the empty root: an empty root that is made of layers. */
+export async function makeLayers(vm: Vm, login: Login, root: string, layers: readonly Layer[]): Promise<string> {
+  if (layers.length === 0) return root;
+  const make = ['set -e', `at=$(findfs ${root})`, 'wipefs -qa $at', ...layers.map((layer) => MAKE[layer])];
+  const told = await vm.ssh(login, [...make, 'mkfs.ext4 -q $at', 'echo root $at'].join('\n'));
+  return /^root (.+)$/m.exec(told)?.[1] ?? root;
 }
 
 export async function unmountTarget(vm: Vm, login: Login): Promise<void> {

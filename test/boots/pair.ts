@@ -73,7 +73,8 @@ export async function whatIsWrong(
   { source, to, orders }: Pick<PairOptions, 'source' | 'to' | 'orders'>,
 ): Promise<readonly string[]> {
   const card = cardOf(to.controller.name);
-  const words = 'cat /etc/machine-id /sys/class/net/ens3/address /etc/hostname; ls /sys/firmware; cat /proc/mounts';
+  const words =
+    'cat /etc/machine-id /sys/class/net/ens3/address /etc/hostname; ls /sys/firmware; cat /proc/mounts; lsblk -rno TYPE';
   const told = await vm.ssh(source.login, words);
   const [machineId, mac, name] = told.split('\n');
   const wrong = await wrongOrders(vm, orders);
@@ -82,6 +83,10 @@ export async function whatIsWrong(
   if (name !== 'shop') wrong.push(`the host is called ${name}`);
   if (!/ \/ ext4 rw/.test(told)) wrong.push('the root is not mounted for writing');
   if (/^efi$/m.test(told) !== (to.firmware === 'uefi')) wrong.push(`it was not started by ${to.firmware}`);
+  for (const layer of to.layers) {
+    const type = { raid: 'raid1', lvm: 'lvm' }[layer];
+    if (!told.split('\n').includes(type)) wrong.push(`its root has no ${type}`);
+  }
   if (!(await isTaken(vm, 'after-the-move'))) wrong.push('it takes no orders');
   return wrong;
 }

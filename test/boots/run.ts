@@ -10,7 +10,7 @@ import { type Controller, cardOf, SOURCE_CARD, type Target } from './controllers
 import type { Customer } from './customer.ts';
 import { makeDisk, mountDisk } from './disk.ts';
 import { type LiveMove, moveLive } from './move-live.ts';
-import { adaptThere, makeVolume, mountTarget, restart, startByKexec } from './own-machine.ts';
+import { adaptThere, makeLayers, mountTarget, restart, startByKexec } from './own-machine.ts';
 import { type OwnSystem, ownSystem } from './own-system.ts';
 import { type PairResult, runPair, whatIsWrong } from './pair.ts';
 import { type Source, sourceFor } from './source.ts';
@@ -56,7 +56,7 @@ export async function* relocated(run: Run, targets: readonly Target[]): AsyncGen
       const outcome = await vm.outcome();
       if (outcome.kind !== 'serves') throw new Error(`the source ${outcome.kind}: ${outcome.told}`);
       say(`the source serves, ${outcome.seconds.toFixed(1)} s after power on`);
-      if (first.isLvm) root = await makeVolume(target, own.login, root);
+      root = await makeLayers(target, own.login, root, first.layers);
       const live = await moveLive({ vm, login: source.login }, { vm: target, login: own.login }, root);
       orders = live.orders;
       say(liveText(live));
@@ -111,6 +111,7 @@ export async function tryTarget(run: Run, to: Target, { source, disk, orders }: 
   const image = join(run.dir, `${run.from.name}-${to.controller.name}-${to.firmware}.img`);
   const wrong: string[] = [];
   try {
+    if (to.layers.length > 0) throw new Error(`only the first target of a live move may have ${to.layers.join(', ')}`);
     await must('cp', ['--sparse=always', disk.image, image]);
     if (to.firmware === 'uefi') {
       const own = await ownSystem();
