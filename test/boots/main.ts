@@ -1,6 +1,6 @@
 /**
  * `npm run boots [-- --from CONTROLLER --to TARGET,… --at-rest --kexec TARGET]`, a target being CONTROLLER or
- * CONTROLLER:uefi; the first one, if it is not at rest, also CONTROLLER:uefi:lvm, :raid or both
+ * CONTROLLER:uefi; alone, and not at rest, also CONTROLLER:uefi:lvm, :raid, or both
  *
  * A Debian whose initramfs knows one disk controller is moved out of a running machine into another one, while it takes
  * orders, and boots there at the address that it had; then on the other targets. Exit code 1 when anything is not as it
@@ -28,6 +28,13 @@ const { values } = parseArgs({
   },
 });
 
+const targets = values.to.split(',').map(targetOf);
+// What is below the file system is made by the machine that it is moved into; this one may not know such devices.
+const layered = targets.find(({ layers }) => layers.length > 0);
+if (layered !== undefined && (targets.length > 1 || values['at-rest'] || layered.firmware === 'bios')) {
+  console.error(`${layered.name}: raid and lvm want a target alone, not at rest, with uefi`);
+  process.exit(2);
+}
 const startedAt = performance.now();
 const say = (line: string) =>
   console.log(`${((performance.now() - startedAt) / 1000).toFixed(0).padStart(5)} s  ${line}`);
@@ -45,7 +52,6 @@ const wrong: string[] = [];
 try {
   await installTools();
   const run: Run = { from: controller(values.from), dir, guard, say, shares: await makeTools(dir) };
-  const targets = values.to.split(',').map(targetOf);
   const pairs = values['at-rest'] ? atRest(run, targets) : relocated(run, targets);
   for await (const pair of pairs) {
     results.push(pair);

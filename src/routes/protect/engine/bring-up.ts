@@ -35,6 +35,8 @@ interface Piece {
 
 /** So many retries without anything from the auxiliary: what was asked for is lost. */
 const LATE = 10;
+/** Who waited a moment ago soon does again. */
+const WAITED_MS = 100;
 const UNSTORED_BYTES = 16 << 20;
 const ONLY = 1024;
 /** Who reads in one place soon reads beside it: so much around it comes along, for one way to the auxiliary and back. */
@@ -49,6 +51,7 @@ export class BringUp {
   readonly #wanted = new Map<number, (() => void)[]>();
   /** Reads that wait. */
   #waiters = 0;
+  #waitedAt = Number.NEGATIVE_INFINITY;
   /** Asked for and not here yet: bytes of each. */
   readonly #asked = new Map<number, number>();
   #askedBytes = 0;
@@ -77,6 +80,7 @@ export class BringUp {
     this.#dr.takeOver({
       receive: (from, message) => this.#receive(from, message),
       progress: () => this.#progress(),
+      isWaitedFor: () => this.#isWaitedFor(),
     });
     this.#dr.execute();
     this.#progress();
@@ -100,6 +104,12 @@ export class BringUp {
   submit(request: Request, answer: Answer): void {
     this.#waiting.push({ request, answer });
     this.#take();
+  }
+
+  #isWaitedFor(): boolean {
+    const now = this.#dr.parts.ticker.elapsed();
+    if (this.#waiters > 0 || this.#flushes.length > 0) this.#waitedAt = now;
+    return now - this.#waitedAt < WAITED_MS;
   }
 
   async read(offset: number, into: Buffer): Promise<void> {
@@ -314,8 +324,10 @@ export class BringUp {
       if (request.kind !== 'flush') this.#append(request);
       const { sequence } = this.#dr.history.last;
       const isDurable = request.kind === 'flush' || (request.flags & FLAG.fua) !== 0;
-      if (isDurable && sequence > this.#durable) this.#flushes.push({ needs: sequence, answer });
-      else answer();
+      if (isDurable && sequence > this.#durable) {
+        this.#flushes.push({ needs: sequence, answer });
+        this.#waitedAt = this.#dr.parts.ticker.elapsed();
+      } else answer();
     }
   }
 

@@ -10,6 +10,7 @@ import { Gate } from './gate.ts';
 import { GroupCommit, gather } from './group-commit.ts';
 import { growImage } from './growing.ts';
 import { type Entry, History } from './history.ts';
+import { joined } from './joined.ts';
 import type { Mark, Message, MessageOf, Standing } from './messages.ts';
 import { type Joining, Newcomer } from './newcomer.ts';
 import { OrderLog } from './order-log.ts';
@@ -93,6 +94,8 @@ interface Arrived {
 export interface Takeover {
   readonly receive: (from: Role, message: Message) => void;
   readonly progress: () => void;
+  /** Somebody whom the volume serves waits for the disk, or did a moment ago. */
+  readonly isWaitedFor?: () => boolean;
 }
 
 export class Dr {
@@ -139,6 +142,7 @@ export class Dr {
       dr: this,
       comparing: this.#comparing,
       isServing: () => this.#takeover !== undefined,
+      isWaitedFor: () => this.#takeover?.isWaitedFor?.() ?? false,
       isRestarting: () => this.#restarting,
       released: (sequence) => {
         if (this.#ordered.sequence < sequence) this.#ordered = this.history.base;
@@ -577,7 +581,8 @@ export class Dr {
       done();
       return;
     }
-    const written = gather(wanted.size, (error) => {
+    const blocks = joined(Array.from(wanted, ([{ record }, payload]) => [record, payload] as const));
+    const written = gather(blocks.length, (error) => {
       if (error) return done(error);
       this.suspended.sync((failure) => {
         if (failure) return done(failure);
@@ -594,6 +599,6 @@ export class Dr {
         done();
       });
     });
-    for (const [{ record }, payload] of wanted) this.suspended.write(record.place + RECORD_BYTES, payload, written);
+    for (const { place, data } of blocks) this.suspended.write(place, data, written);
   }
 }

@@ -14,12 +14,16 @@ import { MODES } from './rules.ts';
  * that lets those wait who flush.
  */
 const AHEAD = 4 << 20;
+/** And so much while somebody waits: of small writes even a slow disk has done this soon. */
+const AHEAD_OF_WAITING = 256 << 10;
 
 export interface ExecutionParts {
   readonly dr: Dr;
   readonly comparing: Comparing;
   /** The volume is served here, or about to be. */
   readonly isServing: () => boolean;
+  /** Somebody whom it is served to waits for the disk. */
+  readonly isWaitedFor: () => boolean;
   /** What is here is about to be forgotten. */
   readonly isRestarting: () => boolean;
   /** Everything up to that sequence is durable in the image, and gone from the history. */
@@ -83,7 +87,8 @@ export class Execution {
     if (this.#parts.isRestarting()) return ready;
     const { history, suspended, settled } = this.#dr;
     const { base } = history;
-    const ahead = this.#parts.isServing() ? Math.min(AHEAD, suspended.bytes / 4) : Number.POSITIVE_INFINITY;
+    const served = this.#parts.isWaitedFor() ? AHEAD_OF_WAITING : AHEAD;
+    const ahead = this.#parts.isServing() ? Math.min(served, suspended.bytes / 4) : Number.POSITIVE_INFINITY;
     for (const entry of history.from(this.#applied + 1)) {
       const { record, ordered, stored } = entry;
       if (ready.length === most || record.sequence > settled || !ordered || !stored) break;
