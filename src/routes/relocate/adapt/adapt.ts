@@ -3,9 +3,7 @@ import {
   AdaptationRecord,
   distributionOf,
   type Hardware,
-  isThere,
   kernelsOf,
-  type MountedDisks,
   mountedDisks,
   namesIn,
   RECORD,
@@ -21,6 +19,7 @@ import type { AdaptCommand, AdaptHooks, AdaptOptions, AdaptResult } from './api.
 import { makeBootable, type Step } from './boot.ts';
 import { pairCards } from './cards.ts';
 import { type FileChange, fileChanges } from './texts.ts';
+import { requireTools } from './tools.ts';
 
 /** Makes a moved Debian or Ubuntu boot on other hardware. Whatever bars it is said before anything is changed. */
 export async function adapt(options: AdaptOptions, hooks: AdaptHooks): Promise<AdaptResult> {
@@ -94,43 +93,6 @@ function digest(parts: readonly string[]): string {
   const hash = createHash('sha256');
   for (const part of parts) hash.update(part).update('\0');
   return hash.digest('hex').slice(0, 32);
-}
-
-/** Everything that would stop a later step, before the first one. */
-function requireTools(root: string, hardware: Hardware, disks: MountedDisks, name: string): void {
-  const needs: (readonly [path: string, what: string])[] = [
-    ['usr/sbin/update-initramfs', 'initramfs-tools'],
-    ['usr/sbin/grub-install', 'grub2-common'],
-    ['usr/sbin/update-grub', 'grub2-common'],
-    hardware.firmware === 'bios'
-      ? ['usr/lib/grub/i386-pc', 'grub-pc-bin']
-      : ['usr/lib/grub/x86_64-efi', 'grub-efi-amd64-bin'],
-  ];
-  if (disks.layers.has('lvm')) needs.push(['usr/share/initramfs-tools/hooks/lvm2', 'lvm2']);
-  if (disks.layers.has('crypt')) needs.push(['usr/share/initramfs-tools/hooks/cryptroot', 'cryptsetup-initramfs']);
-  if (disks.layers.has('raid')) needs.push(['usr/share/initramfs-tools/hooks/mdadm', 'mdadm']);
-  for (const { type } of disks.filesystems) {
-    if (type === 'xfs') needs.push(['usr/sbin/xfs_repair', 'xfsprogs']);
-    if (type === 'btrfs') needs.push(['usr/bin/btrfs', 'btrfs-progs']);
-  }
-  const missing = [...new Set(needs.flatMap(([path, what]) => (isInstalled(root, path) ? [] : [what])))];
-  if (missing.length > 0)
-    throw new GodwitError('GW2411', `${name} in ${root} lacks ${missing.join(', ')}, which the target needs`);
-  if (kernelsOf(root).length === 0)
-    throw new GodwitError('GW2411', `${name} in ${root} has no kernel with its modules`);
-  if (hardware.firmware === 'bios' && disks.bootDisk === undefined)
-    throw new GodwitError(
-      'GW2412',
-      'The file system with /boot is not on a partition, so there is no disk to write the boot loader to',
-    );
-  const esp = disks.filesystems.find(({ mountPoint }) => mountPoint === '/boot/efi');
-  if (hardware.firmware === 'uefi' && esp?.type !== 'vfat')
-    throw new GodwitError('GW2412', `For UEFI the EFI system partition (vfat) must be mounted on ${root}/boot/efi`);
-}
-
-/** Older systems have /sbin beside /usr/sbin. */
-function isInstalled(root: string, path: string): boolean {
-  return isThere(root, path) || isThere(root, path.replace(/^usr\//, ''));
 }
 
 async function driversOf(
