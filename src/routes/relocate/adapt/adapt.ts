@@ -3,6 +3,7 @@ import {
   AdaptationRecord,
   distributionOf,
   type Hardware,
+  isThere,
   kernelsOf,
   mountedDisks,
   namesIn,
