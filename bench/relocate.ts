@@ -87,7 +87,7 @@ await runMain(async () => {
   }
   if (asked.includes('capture')) {
     const found = await captureOverhead({
-      turns: flags.number('turns', 10),
+      turns: flags.number('turns', 15),
       seconds: flags.number('seconds', 2.5),
       tps: true,
     });

@@ -2,7 +2,8 @@
  * What capture costs those who write: it is turned on and off while one fio, or one pgbench, goes on.
  *
  * Disks change their mind about how fast they are within seconds; so each stretch with capture is set against the
- * stretches beside it, and the median of these ratios counts.
+ * stretches beside it, and the median of these ratios counts. Each is of another length: kernels write back what is dirty
+ * every five seconds, and turns of the same length would find that in every second one, with capture or without.
  */
 import { chmodSync, mkdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -105,7 +106,7 @@ async function inTurns(what: string, dir: string, { turns, seconds }: TurnOption
     waitFor(() => answers >= count || !capture.running, { timeoutMs: 30_000, what: 'capture' });
   await answered(1);
   const stretches: { fromMs: number; toMs: number }[] = [];
-  const running = load(FIRST_MS / 1000 + (2 * turns + 1) * seconds + 2);
+  const running = load(FIRST_MS / 1000 + 1.2 * (2 * turns + 1) * seconds + 2);
   const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
   await pause(FIRST_MS);
   for (let at = 0; at <= 2 * turns; at += 1) {
@@ -114,7 +115,7 @@ async function inTurns(what: string, dir: string, { turns, seconds }: TurnOption
       await answered(at + 1);
     }
     const fromMs = Date.now() + SETTLE_MS;
-    await pause(seconds * 1000);
+    await pause(seconds * 1000 * (0.5 + Math.random()));
     stretches.push({ fromMs, toMs: Date.now() });
   }
   const points = await running;
