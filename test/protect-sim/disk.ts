@@ -108,7 +108,10 @@ export class SimArea implements GrowingArea {
       // The system goes on without the process: what it was asked for happens, in part, or not.
       for (const write of open) {
         if (!random.chance(0.5)) continue;
-        const kept = random.chance(0.5) ? write.data.length : random.below(write.data.length + 1);
+        const size = write.data.length;
+        // Of whole sectors none is half there: a system copies page by page, and so it is told by every disk.
+        const unit = write.at % SECTOR === 0 && size % SECTOR === 0 ? SECTOR : 1;
+        const kept = random.chance(0.5) ? size : random.below(size / unit + 1) * unit;
         const part = { at: write.at, data: write.data.subarray(0, kept) };
         part.data.copy(this.#visible, part.at);
         this.#cached.push(part);

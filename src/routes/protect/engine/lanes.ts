@@ -30,6 +30,8 @@ export class Lanes {
   #stale = false;
   /** When it was told last to go on at the ring's tail. */
   #restartedAt = Number.NEGATIVE_INFINITY;
+  /** And at which: what it says of a time when it was not there yet, it said before. */
+  #restartedFrom = 0;
 
   constructor(primary: Primary) {
     this.#primary = primary;
@@ -42,6 +44,7 @@ export class Lanes {
     const { sequence } = this.#primary.history.base;
     this.#order.begin(head, sequence);
     this.#restartedAt = Number.NEGATIVE_INFINITY;
+    this.#restartedFrom = 0;
     this.#share.begin(head);
     this.#sent.clear();
     this.#sentBytes = 0;
@@ -160,7 +163,10 @@ export class Lanes {
     if (history.holds(released.sequence, released.crc)) this.#released = Math.max(this.#released, released.sequence);
     // Only where the primary went on without the DR; or this is old news, which the DR knows better.
     const isBehind = Math.max(this.#released, released.sequence) < history.base.sequence;
-    if (isBehind && !this.#primary.dirty.isEmpty) this.#sendRestart();
+    // What it lacks may have changed nothing, as a change of mode does, and then nothing is dirty.
+    const lacks = !this.#primary.dirty.isEmpty || (missing && last.sequence < history.base.sequence);
+    if (isBehind && lacks) this.#sendRestart();
+    else if (released.sequence < this.#restartedFrom) return;
     else if (history.holds(last.sequence, last.crc)) {
       if (missing) this.#order.goTo(last.sequence);
       else this.#order.confirm(last.sequence);
@@ -241,6 +247,7 @@ export class Lanes {
     const elapsed = parts.ticker.elapsed();
     if (elapsed - this.#restartedAt < parts.settings.resendMs / 2) return;
     this.#restartedAt = elapsed;
+    this.#restartedFrom = restart.sequence;
     const settled = { sequence: 0, crc: 0 };
     const { epoch } = leadership;
     parts.link.send('dr', { type: 'order', epoch, records: Buffer.alloc(0), settled, restart: { ...restart, until } });
