@@ -1,6 +1,6 @@
 /**
  * Captures what changes below a directory and does nothing with it: what an agent costs its source between its rounds.
- * SIGUSR2 turns it on and off, SIGTERM ends it; each is answered by a line of JSON.
+ * SIGUSR2 turns it on and off, and is answered by a line of JSON, as the start is; SIGTERM ends it.
  */
 import { Capture, closeRoots, openRoots } from '../src/adapters/linux-files/index.ts';
 
@@ -33,7 +33,7 @@ function turnOff({ capture, timer, since, cpu }: NonNullable<typeof running>): v
 }
 
 function answer(): void {
-  console.log(JSON.stringify({ isOn: running !== undefined, ...sum }));
+  console.log(JSON.stringify(sum));
 }
 
 // While it is off nothing else keeps the process.

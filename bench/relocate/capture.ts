@@ -91,7 +91,7 @@ export async function captureOverhead(options: TurnOptions & { tps: boolean }): 
 }
 
 async function inTurns(what: string, dir: string, { turns, seconds }: TurnOptions, load: Load): Promise<Overhead> {
-  let last: { isOn: boolean; events: number; dirtied: number; lost: number; milliseconds: number; cpuMicros: number };
+  let last: { events: number; dirtied: number; lost: number; milliseconds: number; cpuMicros: number };
   let answers = 0;
   const capture = new MeasuredProcess(
     [process.execPath, '--import', 'tsx', join(import.meta.dirname, '../capturing.ts'), dir],

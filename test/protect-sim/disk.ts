@@ -109,7 +109,7 @@ export class SimArea implements GrowingArea {
       for (const write of open) {
         if (!random.chance(0.5)) continue;
         const size = write.data.length;
-        // Of whole sectors none is half there: a system copies page by page, and so it is told by every disk.
+        // Of whole sectors none is half there: a system copies page by page.
         const unit = write.at % SECTOR === 0 && size % SECTOR === 0 ? SECTOR : 1;
         const kept = random.chance(0.5) ? size : random.below(size / unit + 1) * unit;
         const part = { at: write.at, data: write.data.subarray(0, kept) };

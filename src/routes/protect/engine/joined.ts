@@ -8,11 +8,13 @@ export interface Joined {
   readonly data: Buffer;
 }
 
+type Block = readonly [record: OpRecord, payload: Buffer];
+
 const MOST = 1 << 20;
 
 /** In the order given. */
-export function joined(blocks: Iterable<readonly [OpRecord, Buffer]>): Joined[] {
-  const runs: (readonly [OpRecord, Buffer])[][] = [];
+export function joined(blocks: Iterable<Block>): Joined[] {
+  const runs: Block[][] = [];
   let end = Number.NaN;
   let bytes = 0;
   for (const block of blocks) {
@@ -29,13 +31,12 @@ export function joined(blocks: Iterable<readonly [OpRecord, Buffer]>): Joined[] 
   return runs.map(join);
 }
 
-function join(run: readonly (readonly [OpRecord, Buffer])[]): Joined {
-  const [first] = run as readonly [readonly [OpRecord, Buffer]];
-  const [, last] = run.at(-1) as readonly [OpRecord, Buffer];
-  const place = first[0].place + RECORD_BYTES;
-  if (run.length === 1) return { place, data: last };
-  const from = (record: OpRecord) => record.place + RECORD_BYTES - place;
-  const data = Buffer.alloc(from((run.at(-1) as readonly [OpRecord, Buffer])[0]) + last.length);
-  for (const [record, payload] of run) payload.copy(data, from(record));
+function join(run: readonly Block[]): Joined {
+  const [first] = run[0] as Block;
+  const [last, payload] = run.at(-1) as Block;
+  const place = first.place + RECORD_BYTES;
+  if (run.length === 1) return { place, data: payload };
+  const data = Buffer.alloc(last.place - first.place + payload.length);
+  for (const [record, bytes] of run) bytes.copy(data, record.place - first.place);
   return { place, data };
 }
