@@ -51,7 +51,8 @@ export class BringUp {
   readonly #wanted = new Map<number, (() => void)[]>();
   /** Reads that wait. */
   #waiters = 0;
-  #waitedAt = Number.NEGATIVE_INFINITY;
+  /** When the last wait ended. */
+  #waitedUntil = Number.NEGATIVE_INFINITY;
   /** Asked for and not here yet: bytes of each. */
   readonly #asked = new Map<number, number>();
   #askedBytes = 0;
@@ -107,9 +108,8 @@ export class BringUp {
   }
 
   #isWaitedFor(): boolean {
-    const now = this.#dr.parts.ticker.elapsed();
-    if (this.#waiters > 0 || this.#flushes.length > 0) this.#waitedAt = now;
-    return now - this.#waitedAt < WAITED_MS;
+    if (this.#waiters > 0 || this.#flushes.length > 0) return true;
+    return this.#dr.parts.ticker.elapsed() - this.#waitedUntil < WAITED_MS;
   }
 
   async read(offset: number, into: Buffer): Promise<void> {
@@ -193,6 +193,7 @@ export class BringUp {
       await Promise.race([Promise.all(arrivals), late]);
     } finally {
       this.#waiters -= 1;
+      this.#waitedUntil = this.#dr.parts.ticker.elapsed();
       cancel();
     }
   }
@@ -306,6 +307,7 @@ export class BringUp {
     }
     const answered = this.#flushes.findIndex(({ needs }) => needs > this.#durable);
     const ready = this.#flushes.splice(0, answered < 0 ? this.#flushes.length : answered);
+    if (ready.length > 0) this.#waitedUntil = this.#dr.parts.ticker.elapsed();
     for (const { answer } of ready) answer();
     this.#fetch();
     this.#take();
@@ -324,10 +326,8 @@ export class BringUp {
       if (request.kind !== 'flush') this.#append(request);
       const { sequence } = this.#dr.history.last;
       const isDurable = request.kind === 'flush' || (request.flags & FLAG.fua) !== 0;
-      if (isDurable && sequence > this.#durable) {
-        this.#flushes.push({ needs: sequence, answer });
-        this.#waitedAt = this.#dr.parts.ticker.elapsed();
-      } else answer();
+      if (isDurable && sequence > this.#durable) this.#flushes.push({ needs: sequence, answer });
+      else answer();
     }
   }
 

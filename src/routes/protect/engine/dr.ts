@@ -566,7 +566,8 @@ export class Dr {
 
   #confirm(blocks: readonly Mark[]): void {
     if (this.#takeover !== undefined) return;
-    this.parts.link.send('primary', { type: 'stored', epoch: this.voter.promised, blocks });
+    const { sequence: released } = this.history.base;
+    this.parts.link.send('primary', { type: 'stored', epoch: this.voter.promised, released, blocks });
   }
 
   #writeData(batch: Arrived[], done: Done): void {
@@ -591,9 +592,9 @@ export class Dr {
           entry.payload = undefined;
         }
         const { promised: now } = this.voter;
-        if (now === promised) {
-          this.#confirm([...wanted.keys()].map(({ record: { sequence, crc } }) => ({ sequence, crc })));
-        }
+        // Who has begun anew meanwhile has dropped them.
+        const held = [...wanted.keys()].filter((entry) => this.history.at(entry.record.sequence) === entry);
+        if (now === promised) this.#confirm(held.map(({ record: { sequence, crc } }) => ({ sequence, crc })));
         this.#execution.run();
         this.#takeover?.progress();
         done();

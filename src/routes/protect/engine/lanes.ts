@@ -28,7 +28,7 @@ export class Lanes {
   #toldSettled = 0;
   /** What the DR said last. */
   #stale = false;
-  /** When it was told last to go on at the ring's tail. */
+  /** When it was told last to begin anew at the ring's tail. */
   #restartedAt = Number.NEGATIVE_INFINITY;
   /** And at which: what it says of a time when it was not there yet, it said before. */
   #restartedFrom = 0;
@@ -65,19 +65,26 @@ export class Lanes {
 
   /** The DR is another one, and has nothing: what the one before had confirmed is not there. */
   forgetDr(): void {
+    const { sequence } = this.#primary.history.base;
+    this.#released = 0;
+    this.#order.begin(sequence + 1, sequence);
+    this.#restartedAt = Number.NEGATIVE_INFINITY;
+    this.#restartedFrom = 0;
+    this.#forgetStored();
+  }
+
+  /** Of no operation here the DR has the data: all of it is sent again. */
+  #forgetStored(): void {
     const { history } = this.#primary;
     const { sequence } = history.base;
     for (const op of history.from(sequence + 1)) {
       op.stored = !hasPayload(op.record.kind);
       op.sentAt = undefined;
     }
-    this.#released = 0;
     this.#sent.clear();
     this.#sentBytes = 0;
     this.#data = sequence;
     this.#dataNext = sequence + 1;
-    this.#order.begin(sequence + 1, sequence);
-    this.#restartedAt = Number.NEGATIVE_INFINITY;
     this.#share.changed(sequence + 1, history.last.sequence);
   }
 
@@ -150,7 +157,7 @@ export class Lanes {
     if (from === 'auxiliary') this.#share.heard();
     if (message.type === 'ordered') this.#ordered(message);
     else if (message.type === 'shared' || message.type === 'mountable') this.#share.receive(message);
-    else if (message.type === 'stored') this.#stored(message.blocks);
+    else if (message.type === 'stored') this.#stored(message);
     else return;
     this.pump();
     this.#primary.advance();
@@ -175,7 +182,9 @@ export class Lanes {
     if (this.#released > history.base.sequence) this.#primary.store.roomWanted();
   }
 
-  #stored(blocks: readonly Mark[]): void {
+  #stored({ blocks, released }: MessageOf<'stored'>): void {
+    // Beginning anew it drops what it held.
+    if (released < this.#restartedFrom) return;
     for (const { sequence, crc } of blocks) {
       const op = this.#primary.history.at(sequence);
       if (op?.record.crc !== crc) continue;
@@ -248,6 +257,7 @@ export class Lanes {
     if (elapsed - this.#restartedAt < parts.settings.resendMs / 2) return;
     this.#restartedAt = elapsed;
     this.#restartedFrom = restart.sequence;
+    this.#forgetStored();
     const settled = { sequence: 0, crc: 0 };
     const { epoch } = leadership;
     parts.link.send('dr', { type: 'order', epoch, records: Buffer.alloc(0), settled, restart: { ...restart, until } });

@@ -47,7 +47,8 @@ export type Message = { readonly epoch: number } & (
     }
   /** The data lane: one block. */
   | { readonly type: 'data'; readonly sequence: number; readonly crc: number; readonly payload: Buffer }
-  | { readonly type: 'stored'; readonly blocks: readonly Mark[] }
+  /** Their data is durable there, where all up to `released` is in the image. */
+  | { readonly type: 'stored'; readonly released: number; readonly blocks: readonly Mark[] }
   /** The shared area: whole blocks, the primary's tail, and its state values (`copied`: sent to the DR). */
   | {
       readonly type: 'share';

@@ -56,8 +56,8 @@ export function decodeMessage(frame: Buffer): Message {
       return { type: 'data', epoch: number(frame, 1), ...mark(frame, 9), payload: frame.subarray(9 + MARK_BYTES) };
     case STORED: {
       const blocks = [];
-      for (let at = 9; at + MARK_BYTES <= frame.length; at += MARK_BYTES) blocks.push(mark(frame, at));
-      return { type: 'stored', epoch: number(frame, 1), blocks };
+      for (let at = 17; at + MARK_BYTES <= frame.length; at += MARK_BYTES) blocks.push(mark(frame, at));
+      return { type: 'stored', epoch: number(frame, 1), released: number(frame, 9), blocks };
     }
     default:
       return decodeText(frame);
@@ -91,10 +91,11 @@ function encodeData({ epoch, sequence, crc, payload }: MessageOf<'data'>): Buffe
   return [out, payload];
 }
 
-function encodeStored({ epoch, blocks }: MessageOf<'stored'>): Buffer {
-  const out = head(STORED, epoch, blocks.length * MARK_BYTES);
+function encodeStored({ epoch, released, blocks }: MessageOf<'stored'>): Buffer {
+  const out = head(STORED, epoch, 8 + blocks.length * MARK_BYTES);
+  out.writeDoubleLE(released, 9);
   blocks.forEach((block, i) => {
-    putMark(out, 9 + i * MARK_BYTES, block);
+    putMark(out, 17 + i * MARK_BYTES, block);
   });
   return out;
 }
