@@ -32,6 +32,7 @@ export const STORIES = [
   'replaced',
   'planned',
   'grown',
+  'flapping',
 ] as const;
 export type Story = (typeof STORIES)[number];
 
@@ -95,8 +96,12 @@ class Schedule extends Lab {
       options.verbose ?? false,
     );
     const { random } = world;
-    const story = options.story ?? random.pick(STORIES);
-    const policy = options.policy ?? random.pick(['zero', 'zero', 'zero', 'seed', 'barrier'] as const);
+    // Drawn in any case: a seed with its story is the same schedule however many stories there are.
+    const drawn = {
+      story: random.pick(STORIES),
+      policy: random.pick(['zero', 'zero', 'zero', 'seed', 'barrier'] as const),
+    };
+    const { story, policy } = { story: options.story ?? drawn.story, policy: options.policy ?? drawn.policy };
     const sectors = random.pick([16, 64, 128]);
     const patient = random.chance(0.4);
     const undoBytes = options.rewinds ? { undoBytes: random.pick([16, 64, 512]) * 1024 } : {};
@@ -125,7 +130,7 @@ class Schedule extends Lab {
     if (options.lyingDisks) for (const { areas } of this.machines) for (const area of areas.values()) area.lies = true;
     if (options.rewinds) this.historian = new Historian(world, this.primary, this.dr, this.truth);
     this.client = new Client(world, this.primary, this.truth, {
-      operations: random.pick([20, 60, 150]),
+      operations: random.pick([20, 60, 150]) * (story === 'flapping' ? 5 : 1),
       depth: random.pick([1, 4, 16]),
       pace: random.pick([0.5, 3]),
       sectors,
@@ -179,6 +184,9 @@ class Schedule extends Lab {
         this.#lose(order[1] as unknown as Machine<Engine>);
         return this.#inherits(true);
       }
+      case 'flapping':
+        await this.#flaps();
+        return this.#ends();
       case 'auxiliary-lost':
         this.#lose(this.auxiliary);
         return this.#ends();
@@ -212,6 +220,26 @@ class Schedule extends Lab {
       world.after(random.between(0, 600), () => {
         if (!this.#calm) this.#fault();
       });
+    }
+  }
+
+  /** The DR comes and goes, and before it goes there are holes in what it holds, or in what the others know of that. */
+  async #flaps(): Promise<void> {
+    const { world } = this;
+    const { random } = world;
+    for (let round = random.pick([2, 4, 8]); round > 0; round -= 1) {
+      const loss = random.next();
+      const lost = random.pick(['share', 'share', 'shared', 'stored', 'ordered', 'order'] as const);
+      let isLost = false;
+      world.isLost = ({ type }) => (type === 'data' && random.chance(loss)) || (type === lost && isLost);
+      await world.run(world.now + random.between(20, 40));
+      isLost = true;
+      await world.run(world.now + random.between(5, 40));
+      world.cut.add('primary>dr').add('dr>primary');
+      await world.run(world.now + random.between(50, 400));
+      world.isLost = () => false;
+      world.cut.clear();
+      await world.run(world.now + random.pick([0, 0, 100]));
     }
   }
 
@@ -279,8 +307,8 @@ class Schedule extends Lab {
     await this.#heal();
     client.finish();
     // Without the patience to end, it waits for whom it counts on, as it was told to.
-    const mayStall = this.patient && !['transient', 'replaced', 'grown'].includes(this.story);
-    const limit = world.now + 4000;
+    const mayStall = this.patient && !['transient', 'replaced', 'grown', 'flapping'].includes(this.story);
+    const limit = world.now + (this.story === 'flapping' ? 40_000 : 4000);
     await world.run(limit, () => client.isDone);
     if (world.failure !== undefined) return;
     if (!client.isDone) {
@@ -307,7 +335,7 @@ class Schedule extends Lab {
     if (this.story !== 'dr-lost') this.#checkImage('dr', this.dr.area('image').content, primary.history.last);
     await this.historian?.all();
     const mode = primary.modes.effective;
-    if (this.patient && this.story !== 'transient') return;
+    if (this.patient && !['transient', 'flapping'].includes(this.story)) return;
     const wanted = { 'auxiliary-lost': 'no-auxiliary', 'dr-lost': 'no-dr' }[this.story as string] ?? 'full';
     if (mode !== wanted) {
       await world.run(world.now + 1500, () => primary.modes.effective === wanted);
