@@ -186,7 +186,9 @@ class Schedule extends Lab {
       }
       case 'flapping':
         await this.#flaps();
-        return this.#ends();
+        if (world.random.chance(0.5)) return this.#ends();
+        this.#lose(this.primary);
+        return this.#inherits(false);
       case 'auxiliary-lost':
         this.#lose(this.auxiliary);
         return this.#ends();
@@ -235,7 +237,13 @@ class Schedule extends Lab {
       await world.run(world.now + random.between(20, 40));
       isLost = true;
       await world.run(world.now + random.between(5, 40));
-      world.cut.add('primary>dr').add('dr>primary');
+      const [a, b] = random.pick([
+        ['primary', 'dr'],
+        ['primary', 'dr'],
+        ['primary', 'auxiliary'],
+        ['auxiliary', 'dr'],
+      ] as const);
+      world.cut.add(`${a}>${b}`).add(`${b}>${a}`);
       await world.run(world.now + random.between(50, 400));
       world.isLost = () => false;
       world.cut.clear();
