@@ -383,7 +383,8 @@ class Schedule extends Lab {
       ask();
       await world.run(world.now + random.pick([100, 600]), () => isGrown);
       await this.#heal();
-      await world.run(world.now + 4000, () => isGrown);
+      // A DR that was away has to be level again first, over a link that loses a tenth.
+      await world.run(world.now + 12_000, () => isGrown);
       if (world.failure !== undefined) return;
       if (!isGrown) return world.fail('the volume does not grow although nothing is wrong any more');
       sectors = wanted;
