@@ -97,19 +97,14 @@ export class LiveMove implements AsyncDisposable {
     return ask<T>([...words, '--state', this.state]);
   }
 
-  /** Whether this agent can be asked; the phase alone is known from the one before it, too. */
-  get #isHeard(): boolean {
-    return this.#agent?.output().includes('"kind":"phase"') === true;
-  }
-
-  /** Until the agent is in one of these phases, and, when it follows, has looked at both sides. */
+  /** Until the agent says itself that it is in one of these phases, and, when it follows, has looked at both sides. */
   async until(...phases: readonly MoveStatus['phase'][]): Promise<MoveStatus> {
     return waitFor(
       async () => {
         if (this.agentEnded && !phases.includes('committed')) throw new Error(`the agent ended: ${this.output}`);
         const status = await this.status();
         const isReady = status.phase !== 'following' || status.lookedAt !== undefined;
-        return (this.#isHeard || status.phase === 'committed') && phases.includes(status.phase) && isReady && status;
+        return (status.isRunning || status.phase === 'committed') && phases.includes(status.phase) && isReady && status;
       },
       { timeoutMs: 60_000, what: `${phases.join(' or ')}: ${this.output}`, intervalMs: 100 },
     );
