@@ -225,7 +225,7 @@ class Schedule extends Lab {
     }
   }
 
-  /** The DR comes and goes, and before it goes there are holes in what it holds, or in what the others know of that. */
+  /** A line comes and goes, most often the DR's, and before it goes there are holes in what the DR holds, or in what is known of that. */
   async #flaps(): Promise<void> {
     const { world } = this;
     const { random } = world;

@@ -17,8 +17,8 @@ test.each(STORIES)(
 
 /**
  * Found among 10^5: a storm of messages that let no time pass; a giving back that waited longer each time; twice an answer of a DR
- * from before it began anew that came after it; a DR that lacked a change of mode alone, for which nothing is dirty; one that
- * dropped what it had confirmed.
+ * from before it began anew that came after it; a DR that lacked a change of mode alone, for which nothing is dirty. And, by
+ * the story alone: a DR that dropped what it had confirmed, twice.
  */
 const ONCE: readonly [seed: number, story: Story][] = [
   [79_541, 'primary-and-auxiliary-lost'],

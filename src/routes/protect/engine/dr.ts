@@ -385,7 +385,7 @@ export class Dr {
     const { joining } = this.state.value;
     // What the primary says before it knows that there is nothing here is meant for the one before.
     if (this.#restarting || (joining !== undefined && joining.until === undefined)) return;
-    if (restart !== undefined && !this.#reaches(restart.sequence)) {
+    if (restart !== undefined && !this.#execution.reaches(restart.sequence)) {
       // Asked again soon; what is being executed ends first.
       if (this.#execution.isIdle) this.#beginAnew(restart);
       return;
@@ -440,16 +440,6 @@ export class Dr {
   /** Nothing is on its way to the disk. */
   get isIdle(): boolean {
     return this.#orderCommit.isIdle && this.#dataCommit.isIdle;
-  }
-
-  /** Whether everything up to there is executed here, or can be from what is here. */
-  #reaches(sequence: number): boolean {
-    if (sequence > this.history.last.sequence) return false;
-    for (const { record, stored } of this.history.from(this.history.base.sequence + 1)) {
-      if (record.sequence > sequence) return true;
-      if (!stored) return false;
-    }
-    return true;
   }
 
   /** Takes whole blocks that the auxiliary held; gives back the sequences of those whose data cannot be taken. */
@@ -513,9 +503,14 @@ export class Dr {
     });
   }
 
+  /** Neither dropped nor let go of since it was taken. */
+  #isHeld(entry: Suspended): boolean {
+    return this.history.at(entry.record.sequence) === entry;
+  }
+
   #writeOrder(batch: Suspended[], done: Done): void {
     const { promised } = this.voter;
-    const current = batch.filter((entry) => this.history.at(entry.record.sequence) === entry);
+    const current = batch.filter((entry) => this.#isHeld(entry));
     if (current.length === 0) {
       done();
       return;
@@ -574,8 +569,7 @@ export class Dr {
     const { promised } = this.voter;
     const wanted = new Map<Suspended, Buffer>();
     for (const { entry, payload } of batch) {
-      if (!entry.stored && this.fits(entry.record) && this.history.at(entry.record.sequence) === entry)
-        wanted.set(entry, payload);
+      if (!entry.stored && this.fits(entry.record) && this.#isHeld(entry)) wanted.set(entry, payload);
       else entry.payload = undefined;
     }
     if (wanted.size === 0) {
@@ -593,7 +587,7 @@ export class Dr {
         }
         const { promised: now } = this.voter;
         // Who has begun anew meanwhile has dropped them.
-        const held = [...wanted.keys()].filter((entry) => this.history.at(entry.record.sequence) === entry);
+        const held = [...wanted.keys()].filter((entry) => this.#isHeld(entry));
         if (now === promised) this.#confirm(held.map(({ record: { sequence, crc } }) => ({ sequence, crc })));
         this.#execution.run();
         this.#takeover?.progress();

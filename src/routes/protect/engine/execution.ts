@@ -68,6 +68,17 @@ export class Execution {
     return this.#applied;
   }
 
+  /** Whether everything up to there is executed, or can be from what is here. */
+  reaches(sequence: number): boolean {
+    const { history } = this.#dr;
+    if (sequence > history.last.sequence) return false;
+    for (const { record, stored } of history.from(history.base.sequence + 1)) {
+      if (record.sequence > sequence) return true;
+      if (!stored) return false;
+    }
+    return true;
+  }
+
   get isIdle(): boolean {
     return !this.#applier.isRunning && !this.#checkpointing;
   }
