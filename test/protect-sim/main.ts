@@ -1,7 +1,8 @@
 /**
- * `npm run chaos:protect -- --seeds N --from S [--story STORY] [--policy POLICY] [--sharing lane|mount] [--rewinds] [--jobs J] [--verbose]`
+ * `npm run chaos:protect -- --seeds N --from S [--story STORY] [--policy POLICY] [--sharing lane|mount] [--rewinds] [--sieves] [--jobs J] [--verbose]`
  *
- * Without `--sharing`, the primary writes into the auxiliary's area by itself with every even seed.
+ * Without `--sharing`, the primary writes into the auxiliary's area by itself with every even seed;
+ * without `--sieves`, some types of message are lost and others are not with every third seed.
  * Simulated schedules of the `protect` engine. Prints every seed that fails with the line that
  * repeats it; exit code 1 when any did.
  */
@@ -21,6 +22,7 @@ const { values } = parseArgs({
     experiment: { type: 'string' },
     stop: { type: 'string', default: '10' },
     rewinds: { type: 'boolean', default: false },
+    sieves: { type: 'boolean' },
     jobs: { type: 'string', default: '1' },
   },
 });
@@ -64,6 +66,7 @@ async function play(): Promise<void> {
       ...(experiment === undefined ? {} : { experiment: { [experiment]: true } }),
       lyingDisks: experiment === 'lyingDisks',
       rewinds: values.rewinds,
+      sieves: values.sieves ?? seed % 3 === 0,
       neverRevokes: experiment === 'neverRevokes',
       mounted: values.sharing === undefined ? seed % 2 === 0 : values.sharing === 'mount',
     });
@@ -85,7 +88,7 @@ async function playAside({ from, count }: Share): Promise<void> {
   const passed = (['story', 'policy', 'experiment', 'sharing'] as const).flatMap((name) =>
     values[name] === undefined ? [] : [`--${name}`, values[name]],
   );
-  if (values.rewinds) passed.push('--rewinds');
+  for (const name of ['rewinds', 'sieves'] as const) if (values[name]) passed.push(`--${name}`);
   await again([...own, ...passed], (line) => {
     const end = /^(\d+) schedules in .* s, (\d+) failed$/.exec(line);
     const total = /^([^:]+): (\d+)$/.exec(line);
@@ -98,5 +101,5 @@ async function playAside({ from, count }: Share): Promise<void> {
 }
 
 function flagsAgain(): string {
-  return `${story ? ` --story ${story}` : ''}${policy ? ` --policy ${policy}` : ''}${values.sharing ? ` --sharing ${values.sharing}` : ''}${values.rewinds ? ' --rewinds' : ''}`;
+  return `${story ? ` --story ${story}` : ''}${policy ? ` --policy ${policy}` : ''}${values.sharing ? ` --sharing ${values.sharing}` : ''}${values.rewinds ? ' --rewinds' : ''}${values.sieves ? ' --sieves' : ''}`;
 }

@@ -4,6 +4,7 @@ import type { Role } from '../../src/kernel/protect/ports.ts';
 import type { Auxiliary } from '../../src/routes/protect/engine/auxiliary.ts';
 import type { Dr } from '../../src/routes/protect/engine/dr.ts';
 import { Failback, type GivenBack } from '../../src/routes/protect/engine/failback.ts';
+import type { Message } from '../../src/routes/protect/engine/messages.ts';
 import type { Experiment, Primary } from '../../src/routes/protect/engine/primary.ts';
 import { type Promoted, Promotion } from '../../src/routes/protect/engine/promotion.ts';
 import type { OpRecord } from '../../src/routes/protect/engine/record.ts';
@@ -36,6 +37,51 @@ export const STORIES = [
 ] as const;
 export type Story = (typeof STORIES)[number];
 
+/** Every type of message. */
+const KINDS = Object.keys({
+  prepare: true,
+  promise: true,
+  fenced: true,
+  beat: true,
+  lease: true,
+  order: true,
+  ordered: true,
+  data: true,
+  stored: true,
+  share: true,
+  shared: true,
+  mount: true,
+  mountable: true,
+  fetch: true,
+  blocks: true,
+  'ask-table': true,
+  table: true,
+  compare: true,
+  compared: true,
+  activate: true,
+  activated: true,
+  join: true,
+  known: true,
+  empty: true,
+  marked: true,
+  grow: true,
+  grown: true,
+  yield: true,
+  yielded: true,
+  kept: true,
+  resign: true,
+  invite: true,
+  parted: true,
+  noted: true,
+  'ask-units': true,
+  units: true,
+  chunk: true,
+  have: true,
+  prove: true,
+  proof: true,
+  handed: true,
+} satisfies Record<Message['type'], true>) as Message['type'][];
+
 export interface ScheduleOptions {
   readonly seed: number;
   readonly story?: Story;
@@ -57,6 +103,8 @@ export interface ScheduleOptions {
   readonly neverRevokes?: boolean;
   /** The DR keeps an undo log, and its image is rewound again and again. */
   readonly rewinds?: boolean;
+  /** While there are faults, of one type of message and then of another few or none arrive. */
+  readonly sieves?: boolean;
   readonly verbose?: boolean;
 }
 
@@ -82,6 +130,7 @@ class Schedule extends Lab {
   readonly #hasty: boolean;
   readonly #readsImage: boolean;
   readonly #forgetful: boolean;
+  readonly #sieves: boolean;
 
   constructor(options: ScheduleOptions) {
     const world = new World(
@@ -125,6 +174,7 @@ class Schedule extends Lab {
     this.#hasty = options.hasty ?? false;
     this.#readsImage = options.readsImage ?? false;
     this.#forgetful = options.forgetful ?? false;
+    this.#sieves = options.sieves ?? false;
     this.imageBytes = sectors * SECTOR;
     this.truth = new Truth();
     if (options.lyingDisks) for (const { areas } of this.machines) for (const area of areas.values()) area.lies = true;
@@ -156,6 +206,7 @@ class Schedule extends Lab {
     this.historian?.start();
     this.#faults();
     if (this.isMounted) this.#deaths();
+    if (this.#sieves) this.#sift();
     const { world } = this;
     const strikes = world.random.between(20, 500) + (this.isMounted ? 300 : 0);
     await world.run(strikes);
@@ -251,6 +302,17 @@ class Schedule extends Lab {
     }
   }
 
+  /** Loss of all kinds alike is mended by what comes next; that of one kind leaves the roles with different views. */
+  #sift(): void {
+    const { world } = this;
+    const { random, sieve } = world;
+    sieve.clear();
+    if (!this.#calm)
+      for (let kinds = random.pick([0, 1, 1, 2]); kinds > 0; kinds -= 1)
+        sieve.set(random.pick(KINDS), random.pick([0.5, 0.9, 1]));
+    world.after(random.between(20, 300), () => this.#sift());
+  }
+
   /** A primary that dies again and again leaves behind what it had on its way to the mounted area. */
   #deaths(): void {
     const { world } = this;
@@ -305,6 +367,7 @@ class Schedule extends Lab {
     await world.run(world.now + 700);
     this.#calm = true;
     world.isLost = () => false;
+    world.sieve.clear();
     for (const way of [...world.cut]) if (!this.#apart(way)) world.cut.delete(way);
     for (const machine of this.machines) machine.start();
   }

@@ -64,6 +64,24 @@ test.each(STORIES)(
   120_000,
 );
 
+test.each(STORIES)(
+  'where some types of message are lost and others are not, schedules of the story %s keep every promise',
+  async (story) => {
+    const failures: string[] = [];
+    for (let seed = 1; seed <= 40; seed += 1) {
+      const { failure } = await runSchedule({ seed, story, sieves: true, mounted: seed % 2 === 0 });
+      if (failure !== undefined) failures.push(`seed ${seed}: ${failure}`);
+    }
+    expect(failures).toEqual([]);
+  },
+  120_000,
+);
+
+test.each([818, 1211])('a word of an earlier start that came late (seed %i)', async (seed) => {
+  const schedule = { seed, story: 'failback', sieves: true, mounted: seed % 2 === 0 } as const;
+  expect((await runSchedule(schedule)).failure).toBeUndefined();
+});
+
 /** Rules that lose data, and what must be seen of each. */
 const LOSING: readonly [
   name: string,

@@ -38,6 +38,8 @@ export class World {
   #order = 0;
   /** Of some kind never arrive. */
   isLost: (message: Message) => boolean = () => false;
+  /** The share that is lost of some types of message, for as long as they are named here. */
+  readonly sieve = new Map<Message['type'], number>();
   failure: string | undefined;
   readonly log: string[] = [];
   readonly verbose: boolean;
@@ -234,7 +236,8 @@ export class Machine<E extends Engine> {
     const { world } = this;
     const { network, random } = world;
     world.count(`message ${message.type}`);
-    if (world.isLost(message)) return;
+    const share = world.sieve.get(message.type);
+    if (world.isLost(message) || (share !== undefined && random.chance(share))) return;
     const copies = random.chance(network.doubled) ? 2 : 1;
     for (let i = 0; i < copies; i += 1) {
       if (random.chance(network.loss)) continue;

@@ -2,6 +2,7 @@
 import { expect, test } from 'vitest';
 import { GodwitError } from '../../../src/kernel/errors.ts';
 import { Failback, type GivenBack } from '../../../src/routes/protect/engine/failback.ts';
+import type { Message, MessageOf } from '../../../src/routes/protect/engine/messages.ts';
 import { Served } from '../../protect-sim/served.ts';
 import { stamped } from '../../protect-sim/truth.ts';
 import { Bench, SECTOR } from './bench.ts';
@@ -104,6 +105,32 @@ test('of what is written all the time, a failback sends the last state, not each
 test('what does not arrive is asked about, and sent where it lacks', async () => {
   const { before, written, bytes } = await givenBack(await away({ loss: 0.05 }));
   expect(bytes).toBeLessThanOrEqual(2 * (before + written) * SECTOR);
+});
+
+test('what an earlier start of the primary had said and comes late does not keep the DR from the one that follows it', async () => {
+  const home = await away({ loss: 0 });
+  const { bench, engine } = home;
+  const { world, primary } = bench;
+  let early: MessageOf<'parted'> | undefined;
+  let isRepeated = false;
+  world.isLost = (message) => {
+    if (message.type !== 'parted') return false;
+    if (early === undefined) {
+      early = message;
+      world.after(0, () => {
+        primary.crash(false);
+        primary.start();
+      });
+    }
+    if (message.follows !== undefined && !isRepeated) {
+      isRepeated = true;
+      expect(early?.session).toBeLessThan(message.session);
+      world.after(0, () => engine.receive('primary', early as Message));
+    }
+    return false;
+  };
+  await givenBack(home);
+  expect(isRepeated).toBe(true);
 });
 
 test('where what is known of a chunk is wrong, its hash says so, and all of it goes', async () => {

@@ -200,7 +200,12 @@ export class Failback {
       this.#note(message);
       return;
     }
-    if (this.#noting || follower?.epoch !== this.#epoch || follower.as !== follows) return;
+    if (follower?.epoch !== this.#epoch || follower.as !== follows) {
+      // What an earlier start of it had said came late and was noted in its place: what is marked says nothing of this one.
+      this.#note({ session: follows, touched: Buffer.alloc(0), all: true });
+      return;
+    }
+    if (this.#noting) return;
     this.#heardAt = this.#elapsed;
     this.#last = last;
     if (session !== this.#session) {
@@ -219,7 +224,7 @@ export class Failback {
   }
 
   /** What the primary may lack is marked before it gives up its own history. */
-  #note({ session, touched, all }: MessageOf<'parted'>): void {
+  #note({ session, touched, all }: Pick<MessageOf<'parted'>, 'session' | 'touched' | 'all'>): void {
     const { state, parts } = this.#dr;
     if (this.#noting || touched === undefined) return;
     const { follower } = state.value;
