@@ -342,7 +342,7 @@ test('whoever has another key is not let in', async () => {
 
 test('an image without its state, and a state without its image, are refused', async () => {
   const world = await start();
-  writeFileSync(join(world.dir, 'primary.img'), Buffer.alloc(256 * BLOCK));
+  writeFileSync(join(world.dir, 'primary.img'), Buffer.alloc(256 * BLOCK, 1));
   await expect(world.startPrimary().ended).rejects.toMatchObject({ code: 'GW2204' });
   rmSync(join(world.dir, 'primary.img'));
   const primary = world.startPrimary();

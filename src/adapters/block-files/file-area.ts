@@ -1,4 +1,5 @@
 import * as fs from 'node:fs';
+import { dirname } from 'node:path';
 import { GodwitError } from '../../kernel/errors.ts';
 import type { Done, GrowingArea } from '../../kernel/protect/ports.ts';
 
@@ -39,6 +40,7 @@ export class FileArea implements GrowingArea {
   ): FileArea {
     if (fs.existsSync(path) && fs.statSync(path).isBlockDevice())
       return new FileArea(path, openDevice(path, bytes), bytes, true);
+    if (options.allocate && !fs.existsSync(path)) makeWhole(path, bytes);
     let size = bytes;
     const fd = fs.openSync(path, fs.constants.O_RDWR | fs.constants.O_CREAT, 0o600);
     try {
@@ -148,6 +150,27 @@ function openDevice(path: string, bytes: number): number {
   if (there >= bytes) return fd;
   fs.closeSync(fd);
   throw new GodwitError('GW1001', `${path} has ${there} bytes and should have ${bytes} at least`);
+}
+
+/** Under its name it is whole: neither a full disk nor a process that is killed leaves a part of it there. */
+function makeWhole(path: string, bytes: number): void {
+  const unfinished = `${path}.new`;
+  const fd = fs.openSync(unfinished, 'w', 0o600);
+  try {
+    make(fd, bytes, true);
+  } catch (error) {
+    fs.rmSync(unfinished);
+    throw error;
+  } finally {
+    fs.closeSync(fd);
+  }
+  fs.renameSync(unfinished, path);
+  const dir = fs.openSync(dirname(path), 'r');
+  try {
+    fs.fsyncSync(dir);
+  } finally {
+    fs.closeSync(dir);
+  }
 }
 
 function make(fd: number, bytes: number, allocate: boolean): void {

@@ -1,5 +1,15 @@
 /** What lies in a state directory, and how large it is. */
-import { existsSync, mkdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  fstatSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { FileArea } from '../../../adapters/block-files/index.ts';
@@ -76,7 +86,7 @@ function checkState({ state, create }: SharedOptions): boolean {
 }
 
 /** An image and its state belong together: either alone would make a volume that is not what it seems. */
-function checkImage(path: string, hasBegun: boolean, atFirst: ImageAtFirst): void {
+function checkImage(path: string, size: number, hasBegun: boolean, atFirst: ImageAtFirst): void {
   if (hasBegun && !existsSync(path)) {
     throw new GodwitError('GW2204', `The state of the volume is there, and its image ${path} is not`, {
       details: { path },
@@ -85,10 +95,23 @@ function checkImage(path: string, hasBegun: boolean, atFirst: ImageAtFirst): voi
   if (hasBegun) return;
   if (atFirst !== 'new' && !existsSync(path))
     throw new GodwitError('GW2204', `${path} is to be ${atFirst}, and is not there`, { details: { path } });
-  if (atFirst === 'new' && existsSync(path)) {
+  if (atFirst === 'new' && existsSync(path) && !isUnwritten(path, size)) {
     throw new GodwitError('GW2204', `${path} is there already, and the state directory knows nothing of it`, {
       details: { path },
     });
+  }
+}
+
+/** A file in which nothing was ever written: what a role leaves behind that was killed while it began. */
+function isUnwritten(path: string, size: number): boolean {
+  const fd = openSync(path, 'r');
+  try {
+    // Some file systems count what was written only then.
+    fsyncSync(fd);
+    const stat = fstatSync(fd);
+    return stat.isFile() && stat.blocks === 0 && (stat.size === 0 || stat.size === size);
+  } finally {
+    closeSync(fd);
   }
 }
 
@@ -118,9 +141,9 @@ export function openAreas(options: SharedOptions) {
       return { log: FileArea.open(path, bytes, { allocate: false }), state: open('undo-state', SUPERBLOCK_BYTES) };
     },
     dirty: () => open('dirty', Dirty.bytesFor(options.size, CHUNK_BYTES), true),
-    /** To be opened before the state: a crash between the two leaves an image that is refused, not a state that is believed. */
+    /** To be opened before the state: a crash between the two leaves an empty image, not a state that is believed. */
     image: (path: string, atFirst: ImageAtFirst = 'new') => {
-      checkImage(path, hasBegun, atFirst);
+      checkImage(path, options.size, hasBegun, atFirst);
       return FileArea.open(path, options.size, { allocate: false, mayHaveGrown: hasBegun });
     },
   };
