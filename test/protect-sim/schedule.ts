@@ -197,7 +197,7 @@ class Schedule extends Lab {
     if (record.kind === 'epoch' && this.client.forbiddenFrom !== undefined) this.#leadsAgain();
     if (record.kind === 'mode') this.world.count(`mode ${record.offset}`);
     if (record.kind === 'resync') this.world.count('resync');
-    this.world.note(() => `sequence ${record.sequence} of ${record.epoch}: ${record.kind} ${op?.id ?? ''}`);
+    this.world.note(() => `sequence ${record.sequence} of ${record.epoch}: ${record.kind} ${record.kind === 'mode' ? record.offset : ''} ${op?.id ?? ''}`);
   }
 
   async run(): Promise<void> {
@@ -409,7 +409,7 @@ class Schedule extends Lab {
     if (this.patient && !['transient', 'flapping'].includes(this.story)) return;
     const wanted = { 'auxiliary-lost': 'no-auxiliary', 'dr-lost': 'no-dr' }[this.story as string] ?? 'full';
     if (mode !== wanted) {
-      await world.run(world.now + 1500, () => primary.modes.effective === wanted);
+      await world.run(world.now + 12_000, () => primary.modes.effective === wanted);
       if (primary.modes.effective !== wanted) world.fail(`the mode is ${primary.modes.effective}, not ${wanted}`);
     }
     world.count('ended level');
