@@ -197,7 +197,10 @@ class Schedule extends Lab {
     if (record.kind === 'epoch' && this.client.forbiddenFrom !== undefined) this.#leadsAgain();
     if (record.kind === 'mode') this.world.count(`mode ${record.offset}`);
     if (record.kind === 'resync') this.world.count('resync');
-    this.world.note(() => `sequence ${record.sequence} of ${record.epoch}: ${record.kind} ${record.kind === 'mode' ? record.offset : ''} ${op?.id ?? ''}`);
+    this.world.note(
+      () =>
+        `sequence ${record.sequence} of ${record.epoch}: ${record.kind} ${record.kind === 'mode' ? record.offset : ''} ${op?.id ?? ''}`,
+    );
   }
 
   async run(): Promise<void> {
