@@ -8,15 +8,18 @@ const hasSetup = existsSync(fileURLToPath(new URL(globalSetup, import.meta.url))
 /** A slow machine is no failure: how many times as long everything may take there. */
 const patience = Number(process.env['GODWIT_PATIENCE'] ?? '1');
 
-/** Tests that start real programs: few files at once, much patience. */
-function withPrograms(name: string, include: readonly string[]) {
+/**
+ * Tests that start real programs: few files at once, much patience. Those that
+ * mostly wait for their servers may be `atOnce` more than there are processors.
+ */
+function withPrograms(name: string, include: readonly string[], atOnce = 2) {
   return {
     name,
     include: [...include],
     exclude: ['**/node_modules/**', '**/dist/**'],
     testTimeout: 120_000 * patience,
     hookTimeout: 300_000 * patience,
-    maxWorkers: 2,
+    maxWorkers: atOnce,
   };
 }
 
@@ -35,15 +38,17 @@ export default defineConfig({
           exclude: ['**/*.{mongo,pg,broker,engine,nbd,hive,files}.test.ts', 'test/integration/**', 'test/e2e/**'],
           // Far more than any needs: these tests share the machine with others and must not fail for being slow.
           testTimeout: 30_000 * patience,
+          // Left alone, one of two processors is spared for whoever watches.
+          maxWorkers: 2,
         },
       },
       { test: withPrograms('nbd', ['**/*.nbd.test.ts']) },
       { test: withPrograms('hive', ['**/*.hive.test.ts']) },
-      { test: withPrograms('files', ['**/*.files.test.ts']) },
+      { test: withPrograms('files', ['**/*.files.test.ts'], 3) },
       { test: withPrograms('pg', ['**/*.{pg,broker,engine}.test.ts']) },
       {
         test: {
-          ...withPrograms('mongo', ['**/*.mongo.test.ts', 'test/integration/**/*.test.ts', 'test/e2e/**/*.test.ts']),
+          ...withPrograms('mongo', ['**/*.mongo.test.ts', 'test/integration/**/*.test.ts', 'test/e2e/**/*.test.ts'], 4),
           exclude: ['**/node_modules/**', '**/dist/**', '**/*.{pg,broker,engine}.test.ts'],
           ...(hasSetup ? { globalSetup: [globalSetup] } : {}),
         },
