@@ -11,6 +11,7 @@ import { redactUri } from '../../kernel/redact.ts';
 
 export const STREAM_NOT_FOUND = 10059;
 export const STREAM_NAME_IN_USE = 10058;
+export const SUBJECTS_OVERLAP = 10065;
 
 const BY_API_CODE = new Map<number, ErrorCode>([
   [10039, 'GW2004'], // JetStream not enabled for this account

@@ -6,6 +6,8 @@ import { type NatsOptions, startNats } from '../../../test/servers/nats.ts';
 import { startTcpProxy } from '../../../test/servers/tcp-proxy.ts';
 import { waitFor } from '../../../test/servers/wait-for.ts';
 import { natsDoorbell } from './index.ts';
+import { Link } from './link.ts';
+import { ensureStream } from './stream.ts';
 
 const never = new AbortController().signal;
 
@@ -185,6 +187,34 @@ describe('NATS only', () => {
     over.abort();
     await again;
     expect(next.length).toBeGreaterThan(0);
+  });
+
+  test('many that come first at once make one stream between them', async () => {
+    const server = await start();
+    const links = await Promise.all(
+      Array.from({ length: 20 }, async () => {
+        const connection = await connect({ servers: `127.0.0.1:${server.port}` });
+        onTestFinished(() => connection.close());
+        return new Link(connection, 'NATS');
+      }),
+    );
+    for (let time = 0; time < 500; time += 1) {
+      const [manager] = await Promise.all(links.map(ensureStream));
+      await manager?.streams.delete('GODWIT_REMODEL');
+    }
+  });
+
+  test("somebody else's stream that takes our subjects is an error, not ours to use", async () => {
+    const server = await start();
+    await withConnection(server.port, async (connection) => {
+      await (await jetstreamManager(connection)).streams.add({ name: 'THEIRS', subjects: ['godwit.>'] });
+    });
+    const bell = natsDoorbell({ uri: server.uri });
+    onTestFinished(() => bell.close());
+    await expect(bell.ring('mine', ['x'], never)).rejects.toMatchObject({
+      code: 'GW1001',
+      message: expect.stringMatching(/overlap/),
+    });
   });
 
   test('a token logs in', async () => {

@@ -10,7 +10,7 @@ import {
   StorageType,
 } from '@nats-io/jetstream';
 import { nanos } from '@nats-io/transport-node';
-import { fromNats, STREAM_NAME_IN_USE, STREAM_NOT_FOUND } from './errors.ts';
+import { fromNats, STREAM_NAME_IN_USE, STREAM_NOT_FOUND, SUBJECTS_OVERLAP } from './errors.ts';
 import type { Link } from './link.ts';
 
 /** One stream for all remodels of an account. */
@@ -20,6 +20,8 @@ export const STREAM = 'GODWIT_REMODEL';
 const MAX_AGE_MS = 24 * 60 * 60 * 1_000;
 /** Messages given and not acknowledged, of all listeners to one remodel together. */
 const MAX_UNACKNOWLEDGED = 20_000;
+/** What the server says to whoever comes second. */
+const MADE_BY_ANOTHER: ReadonlySet<number> = new Set([STREAM_NAME_IN_USE, SUBJECTS_OVERLAP]);
 
 export function subjectOf(remodel: string): string {
   return `godwit.remodel.${remodel}`;
@@ -62,8 +64,10 @@ async function addStream(manager: JetStreamManager): Promise<void> {
       max_age: nanos(MAX_AGE_MS),
     });
   } catch (error) {
-    // Another process made it a moment ago, of another version.
-    if (!(error instanceof JetStreamApiError && error.code === STREAM_NAME_IN_USE)) throw error;
+    // Another process made it a moment ago: of another version it has our name, and while it is
+    // made the server may say that its subjects overlap with ours. Then it is there when looked for again.
+    if (!(error instanceof JetStreamApiError && MADE_BY_ANOTHER.has(error.code))) throw error;
+    if (!(await streamExists(manager))) throw error;
   }
 }
 
