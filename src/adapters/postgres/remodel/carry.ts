@@ -19,6 +19,7 @@ import type { SqlModel } from './tables.ts';
 
 /** What became of identities that were to be carried. */
 export interface Carried {
+  /** Taken off the queue by this transaction: what another carried just before is its to count. */
   readonly applied: readonly Identity[];
   /** In quarantine now. */
   readonly refused: readonly Identity[];
@@ -70,8 +71,9 @@ export async function carry(exec: Executor, sql: SqlModel, identities: readonly 
   await updateOldRows(exec, sql, changed);
   await putOldRows(exec, sql, made);
   await deleteRows(exec, old, [...deleted]);
-  const applied = free.filter((identity) => !failed.has(identity) && (states.has(identity) || deleted.has(identity)));
-  await dequeue(exec, sql, free, applied);
+  const written = free.filter((identity) => !failed.has(identity) && (states.has(identity) || deleted.has(identity)));
+  const waited = await dequeue(exec, sql, free, written);
+  const applied = written.filter((identity) => waited.has(identity));
   for (const [identity, error] of failed) await quarantine(exec, model, identity, reasonOf(error));
   return { applied, refused: [...failed.keys()], busy: [...busy] };
 }
@@ -104,19 +106,23 @@ async function look(exec: Executor, sql: SqlModel, identities: readonly Identity
   return { states: statesOf(sql, states), present, busy };
 }
 
-/** Takes identities off the queue, and those that were applied out of quarantine, where an earlier change may have brought them. */
+/**
+ * Takes identities off the queue, and those that were written out of quarantine, where an earlier change may have
+ * brought them. Gives those that were on the queue.
+ */
 async function dequeue(
   exec: Executor,
   { model }: SqlModel,
   identities: readonly Identity[],
-  applied: readonly Identity[],
-): Promise<void> {
-  await exec.query(
+  written: readonly Identity[],
+): Promise<ReadonlySet<Identity>> {
+  const { rows } = await exec.query(
     `with cured as (delete from godwit.quarantine where remodel = $1 and identity = any($3::text[]))
-     delete from godwit.outbox where ${isOfRemodel('remodel', '$1')} and identity = any($2::text[])`,
-    [model.name, identities, applied],
+     delete from godwit.outbox where ${isOfRemodel('remodel', '$1')} and identity = any($2::text[]) returning identity`,
+    [model.name, identities, written],
     'prepared',
   );
+  return new Set(rows.map((row) => row['identity'] as string));
 }
 
 /** The same for one identity, in a transaction that goes on when its row is refused: then it is in quarantine. */

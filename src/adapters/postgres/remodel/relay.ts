@@ -133,7 +133,7 @@ interface Waiting {
 /**
  * Tries the locks of those that wait, the oldest first. One that another
  * relay has carried by the time its lock is had is carried again, which
- * changes nothing.
+ * changes nothing and is not counted.
  */
 async function tryWaiting(
   exec: Executor,

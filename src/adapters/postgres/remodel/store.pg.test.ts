@@ -151,8 +151,8 @@ test('rings may be doubled and shuffled: the newest state counts', async () => {
   for (let n = 0; n < 20; n += 1) {
     await inTx((tx) => setEmail(tx, 6, `v${n}@x`));
     const passes = await Promise.all([store.relay(model, 5, ['6']), store.relay(model, 5, ['6', '6'])]);
-    // Who has the lock second may carry it again, which changes nothing; nobody is left without it.
-    expect(passes[0].applied + passes[1].applied).toBeGreaterThanOrEqual(1);
+    // Who has the lock second may carry it again, which changes nothing and is not counted.
+    expect(passes[0].applied + passes[1].applied).toBe(1);
     expect((await old(6)).email).toBe(`v${n}@x`);
   }
   await drain();
