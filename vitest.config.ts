@@ -38,8 +38,8 @@ export default defineConfig({
           exclude: ['**/*.{mongo,pg,broker,engine,nbd,hive,files}.test.ts', 'test/integration/**', 'test/e2e/**'],
           // Far more than any needs: these tests share the machine with others and must not fail for being slow.
           testTimeout: 30_000 * patience,
-          // Left alone, one of two processors is spared for whoever watches.
-          maxWorkers: 2,
+          // The default spares one processor: half of a machine that has two.
+          maxWorkers: '100%',
         },
       },
       { test: withPrograms('nbd', ['**/*.nbd.test.ts']) },

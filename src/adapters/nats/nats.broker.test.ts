@@ -200,7 +200,7 @@ describe('NATS only', () => {
     );
     for (let time = 0; time < 500; time += 1) {
       const [manager] = await Promise.all(links.map(ensureStream));
-      await manager?.streams.delete('GODWIT_REMODEL');
+      expect(await manager?.streams.delete('GODWIT_REMODEL')).toBe(true);
     }
   });
 
